@@ -1,0 +1,42 @@
+# pragma version 0.4.3
+"""
+@title Fields of packed words
+@notice A word is 256 bits with named fields; who owns a word names them (account_words,
+        market_words, terms, quotes). A value that does not fit reverts, it is never cut.
+"""
+
+
+@internal
+@pure
+def _unsigned(word: uint256, shift: uint256, bits: uint256) -> uint256:
+    """
+    @notice Field of `bits` bits from bit `shift`
+    """
+    return (word >> shift) & ((1 << bits) - 1)
+
+
+@internal
+@pure
+def _signed(word: uint256, shift: uint256, bits: uint256) -> int256:
+    """
+    @notice The same, two's complement
+    """
+    return convert(convert(word << (256 - shift - bits), bytes32), int256) >> (256 - bits)
+
+
+@internal
+@pure
+def _put_unsigned(value: uint256, shift: uint256, bits: uint256) -> uint256:
+    """
+    @notice The value at its place in an empty word
+    """
+    assert value >> bits == 0, "word: value too large"
+    return value << shift
+
+
+@internal
+@pure
+def _put_signed(value: int256, shift: uint256, bits: uint256) -> uint256:
+    sign: int256 = value >> (bits - 1)
+    assert sign == 0 or sign == -1, "word: value too large"
+    return ((convert(convert(value, bytes32), uint256) << (256 - bits)) >> (256 - bits)) << shift
