@@ -136,10 +136,8 @@ def _up_to_date(name: str, path: Path, evm_version: str) -> dict[str, Any]:
         record = _read(file)  # another process may have compiled it meanwhile
         if record is not None and record["tree"] == tree_hash():
             return record
-        if path.suffix == ".vy":
-            compiled = _Vyper(path, evm_version)
-        else:
-            compiled = _Solidity(path, evm_version)
+        compiler: type[_Vyper | _Solidity] = _Vyper if path.suffix == ".vy" else _Solidity
+        compiled = compiler(path, evm_version)
         key = hashlib.sha256(f"{_toolchain()}\0{compiled.fingerprint()}".encode()).hexdigest()
         if record is None or record["key"] != key:
             record, debug = compiled.outputs()

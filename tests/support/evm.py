@@ -84,8 +84,10 @@ class Evm:
 
     def deploy(self, artifact: Artifact, *args: Any, sender: str, value: int = 0) -> Contract:
         """Run a contract's constructor; Revert when it refuses."""
-        inputs = next((e["inputs"] for e in artifact.abi if e["type"] == "constructor"), [])
-        code = artifact.bytecode + abi_coding.encoder(inputs)(args)
+        constructor: dict[str, Any] = next(
+            (e for e in artifact.abi if e["type"] == "constructor"), {"inputs": []}
+        )
+        code = artifact.bytecode + abi_coding.encoder(constructor["inputs"])(args)
         with self._refusals():
             address: str = self._evm.deploy(sender, code, value)
         self._end_of_transaction()

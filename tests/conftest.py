@@ -1,0 +1,23 @@
+"""Shared by all layers: the seed of random tests is printed, and can be given."""
+
+from __future__ import annotations
+
+import os
+import secrets
+
+import pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # set before the workers start, so that all of them and their reports agree
+    os.environ.setdefault("BALLAST_SEED", str(secrets.randbelow(2**32)))
+
+
+def pytest_report_header() -> str:
+    return f"seed: BALLAST_SEED={os.environ['BALLAST_SEED']}"
+
+
+@pytest.fixture(scope="session")
+def seed() -> int:
+    """The seed of this run; `BALLAST_SEED=... make test` repeats it."""
+    return int(os.environ["BALLAST_SEED"])
