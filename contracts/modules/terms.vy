@@ -1,0 +1,382 @@
+# pragma version 0.4.3
+"""
+@title The four packed words of terms (docs/SPEC.md 3.1)
+@notice The one place that knows where a term sits in its word. Instruments packs the words,
+        whoever prices, margins or fills decodes them.
+@custom:units ppm = 10^-6, bps = 10^-4, _wad = 10^-18; the decoders of amounts in USD answer
+        in WAD, so that nobody outside multiplies
+@custom:layout bits, from 0 up
+        risk        kind 8, underlying 16, strike_wad 96, period_seconds 32, oi_rate_ppm 32,
+                    reserve_milli 32, funding_cap_ppm_per_day 32, strike_class 8
+        fill        depth_wad 128, premium_max_ppm 24, maker_ppm 24, taker_ppm 24,
+                    gap_ppm_per_year 24, lapse_ppm 24, status 8
+        limit       oi_cap_wad 96, oi_cap_usd 48, min_notional_usd 24, lambda_ppm 20,
+                    penalty_ppm 20, liquidator_bps 14, fee_insurance_bps 14, fee_protocol_bps 14
+        underlying  feed 16, shock_ppm 24, factor_ppm 24, liquidity_usd 48,
+                    concentration_ppm 24, cluster 8, rho_ppm 24
+"""
+
+WAD: constant(uint256) = 10**18
+MILLI: constant(uint256) = 10**15  # WAD in 10^-3 USD
+
+KIND_FUTURE: constant(uint256) = 0
+
+STATUS_OPEN: constant(uint256) = 0
+STATUS_REDUCE_ONLY: constant(uint256) = 1
+STATUS_HALTED: constant(uint256) = 2
+
+MASK_8: constant(uint256) = 2**8 - 1
+MASK_14: constant(uint256) = 2**14 - 1
+MASK_16: constant(uint256) = 2**16 - 1
+MASK_20: constant(uint256) = 2**20 - 1
+MASK_24: constant(uint256) = 2**24 - 1
+MASK_32: constant(uint256) = 2**32 - 1
+MASK_48: constant(uint256) = 2**48 - 1
+MASK_96: constant(uint256) = 2**96 - 1
+MASK_128: constant(uint256) = 2**128 - 1
+
+
+struct RiskTerms:
+    kind: uint256                     # 0 future
+    underlying: uint256               # id, from 1
+    strike_wad: uint256               # WAD quote; 0 for a future
+    period_seconds: uint256           # T, in which funding pays the whole premium
+    oi_rate_ppm: uint256              # of notional, into initial margin at a full side
+    reserve_milli: uint256            # 10^-3 USD a position must hold for its liquidation
+    funding_cap_ppm_per_day: uint256  # of the index price
+    strike_class: uint256             # of volatility; 0 for a future
+
+
+struct FillTerms:
+    depth_wad: uint256         # size at which the premium would be 100 % of the index
+    premium_max_ppm: uint256   # |Q| / depth that trades may reach
+    maker_ppm: uint256         # of notional, for the part that shrinks |Q|
+    taker_ppm: uint256         # of notional, for the rest
+    gap_ppm_per_year: uint256  # of notional, both sides, to insurance
+    lapse_ppm: uint256         # of notional, for an order that ends unfilled by its fault
+
+
+struct LimitTerms:
+    oi_cap_wad: uint256         # units per side
+    oi_cap_usd: uint256         # whole USD per side
+    min_notional_usd: uint256   # whole USD a position is worth at least
+    lambda_ppm: uint256         # of notional, what a forced fill pays the pool
+    penalty_ppm: uint256        # of notional closed by force
+    liquidator_bps: uint256     # of the penalty
+    fee_insurance_bps: uint256  # of a fee
+    fee_protocol_bps: uint256   # of a fee
+
+
+struct UnderlyingTerms:
+    feed: uint256               # id in the OracleHub, from 1
+    shock_ppm: uint256          # s, the move that maintenance covers
+    factor_ppm: uint256         # plain initial over maintenance, 1,300,000 = 1.3
+    liquidity_usd: uint256      # Lq, whole USD that trade without a surcharge
+    concentration_ppm: uint256  # k of the surcharge beyond it
+    cluster: uint256            # underlyings that move together; 0 none
+    rho_ppm: uint256            # floor of their correlation
+
+
+# packing
+
+
+@internal
+@pure
+def _pack_risk(terms: RiskTerms) -> uint256:
+    """
+    @notice The risk word; reverts when a field does not fit.
+    """
+    return (
+        self._field(terms.kind, 8, 0)
+        | self._field(terms.underlying, 16, 8)
+        | self._field(terms.strike_wad, 96, 24)
+        | self._field(terms.period_seconds, 32, 120)
+        | self._field(terms.oi_rate_ppm, 32, 152)
+        | self._field(terms.reserve_milli, 32, 184)
+        | self._field(terms.funding_cap_ppm_per_day, 32, 216)
+        | self._field(terms.strike_class, 8, 248)
+    )
+
+
+@internal
+@pure
+def _pack_fill(terms: FillTerms, status: uint256) -> uint256:
+    """
+    @notice The fill word; reverts when a field does not fit.
+    """
+    return (
+        self._field(terms.depth_wad, 128, 0)
+        | self._field(terms.premium_max_ppm, 24, 128)
+        | self._field(terms.maker_ppm, 24, 152)
+        | self._field(terms.taker_ppm, 24, 176)
+        | self._field(terms.gap_ppm_per_year, 24, 200)
+        | self._field(terms.lapse_ppm, 24, 224)
+        | self._field(status, 8, 248)
+    )
+
+
+@internal
+@pure
+def _pack_limit(terms: LimitTerms) -> uint256:
+    """
+    @notice The limit word; reverts when a field does not fit.
+    """
+    return (
+        self._field(terms.oi_cap_wad, 96, 0)
+        | self._field(terms.oi_cap_usd, 48, 96)
+        | self._field(terms.min_notional_usd, 24, 144)
+        | self._field(terms.lambda_ppm, 20, 168)
+        | self._field(terms.penalty_ppm, 20, 188)
+        | self._field(terms.liquidator_bps, 14, 208)
+        | self._field(terms.fee_insurance_bps, 14, 222)
+        | self._field(terms.fee_protocol_bps, 14, 236)
+    )
+
+
+@internal
+@pure
+def _pack_underlying(terms: UnderlyingTerms) -> uint256:
+    """
+    @notice The underlying word; reverts when a field does not fit.
+    """
+    return (
+        self._field(terms.feed, 16, 0)
+        | self._field(terms.shock_ppm, 24, 16)
+        | self._field(terms.factor_ppm, 24, 40)
+        | self._field(terms.liquidity_usd, 48, 64)
+        | self._field(terms.concentration_ppm, 24, 112)
+        | self._field(terms.cluster, 8, 136)
+        | self._field(terms.rho_ppm, 24, 144)
+    )
+
+
+@internal
+@pure
+def _field(amount: uint256, bits: uint256, offset: uint256) -> uint256:
+    assert amount >> bits == 0, "terms: field too wide"
+    return amount << offset
+
+
+# risk word
+
+
+@internal
+@pure
+def _kind(risk: uint256) -> uint256:
+    return risk & MASK_8
+
+
+@internal
+@pure
+def _underlying(risk: uint256) -> uint256:
+    return (risk >> 8) & MASK_16
+
+
+@internal
+@pure
+def _strike(risk: uint256) -> uint256:
+    """
+    @return WAD quote
+    """
+    return (risk >> 24) & MASK_96
+
+
+@internal
+@pure
+def _period(risk: uint256) -> uint256:
+    """
+    @return seconds
+    """
+    return (risk >> 120) & MASK_32
+
+
+@internal
+@pure
+def _oi_rate_ppm(risk: uint256) -> uint256:
+    return (risk >> 152) & MASK_32
+
+
+@internal
+@pure
+def _reserve(risk: uint256) -> uint256:
+    """
+    @return WAD quote
+    """
+    return ((risk >> 184) & MASK_32) * MILLI
+
+
+@internal
+@pure
+def _funding_cap_ppm(risk: uint256) -> uint256:
+    """
+    @return ppm of the index price a day
+    """
+    return (risk >> 216) & MASK_32
+
+
+@internal
+@pure
+def _strike_class(risk: uint256) -> uint256:
+    return risk >> 248
+
+
+# fill word
+
+
+@internal
+@pure
+def _depth(fill: uint256) -> uint256:
+    """
+    @return WAD units
+    """
+    return fill & MASK_128
+
+
+@internal
+@pure
+def _premium_max_ppm(fill: uint256) -> uint256:
+    return (fill >> 128) & MASK_24
+
+
+@internal
+@pure
+def _maker_ppm(fill: uint256) -> uint256:
+    return (fill >> 152) & MASK_24
+
+
+@internal
+@pure
+def _taker_ppm(fill: uint256) -> uint256:
+    return (fill >> 176) & MASK_24
+
+
+@internal
+@pure
+def _gap_ppm(fill: uint256) -> uint256:
+    """
+    @return ppm of notional a year
+    """
+    return (fill >> 200) & MASK_24
+
+
+@internal
+@pure
+def _lapse_ppm(fill: uint256) -> uint256:
+    return (fill >> 224) & MASK_24
+
+
+@internal
+@pure
+def _status(fill: uint256) -> uint256:
+    """
+    @return 0 open, 1 reduce-only, 2 halted
+    """
+    return fill >> 248
+
+
+# limit word
+
+
+@internal
+@pure
+def _oi_cap(limit: uint256) -> uint256:
+    """
+    @return WAD units per side
+    """
+    return limit & MASK_96
+
+
+@internal
+@pure
+def _oi_cap_usd(limit: uint256) -> uint256:
+    """
+    @return WAD quote per side
+    """
+    return ((limit >> 96) & MASK_48) * WAD
+
+
+@internal
+@pure
+def _min_notional(limit: uint256) -> uint256:
+    """
+    @return WAD quote
+    """
+    return ((limit >> 144) & MASK_24) * WAD
+
+
+@internal
+@pure
+def _lambda_ppm(limit: uint256) -> uint256:
+    return (limit >> 168) & MASK_20
+
+
+@internal
+@pure
+def _penalty_ppm(limit: uint256) -> uint256:
+    return (limit >> 188) & MASK_20
+
+
+@internal
+@pure
+def _liquidator_bps(limit: uint256) -> uint256:
+    return (limit >> 208) & MASK_14
+
+
+@internal
+@pure
+def _fee_insurance_bps(limit: uint256) -> uint256:
+    return (limit >> 222) & MASK_14
+
+
+@internal
+@pure
+def _fee_protocol_bps(limit: uint256) -> uint256:
+    return (limit >> 236) & MASK_14
+
+
+# underlying word
+
+
+@internal
+@pure
+def _feed(underlying: uint256) -> uint256:
+    return underlying & MASK_16
+
+
+@internal
+@pure
+def _shock_ppm(underlying: uint256) -> uint256:
+    return (underlying >> 16) & MASK_24
+
+
+@internal
+@pure
+def _factor_ppm(underlying: uint256) -> uint256:
+    return (underlying >> 40) & MASK_24
+
+
+@internal
+@pure
+def _liquidity(underlying: uint256) -> uint256:
+    """
+    @return WAD quote
+    """
+    return ((underlying >> 64) & MASK_48) * WAD
+
+
+@internal
+@pure
+def _concentration_ppm(underlying: uint256) -> uint256:
+    return (underlying >> 112) & MASK_24
+
+
+@internal
+@pure
+def _cluster(underlying: uint256) -> uint256:
+    return (underlying >> 136) & MASK_8
+
+
+@internal
+@pure
+def _rho_ppm(underlying: uint256) -> uint256:
+    return (underlying >> 144) & MASK_24
