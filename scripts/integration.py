@@ -1,0 +1,103 @@
+"""Run the integration tests under Brownie, on real nodes.
+
+    python -m scripts.integration                          # on ganache, then on anvil
+    python -m scripts.integration --node anvil -k crash    # the rest goes to pytest
+
+Each node is started by scripts/nodes.py on a free port; ganache gets the contracts built for
+shanghai, anvil those for cancun. Brownie finds the node in a configuration of the project's
+own under build/, so that nothing is read from or written to the user's home.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from scripts import nodes
+from scripts.nodes import ROOT
+
+TESTS = ROOT / "tests" / "integration"
+NETWORK = "ballast"
+_NO_TESTS_COLLECTED = 5  # pytest's exit status
+
+# Brownie attaches to the node that already listens on this port; `cmd` only names its kind.
+_NETWORKS = """\
+live: []
+development:
+  - name: {name}
+    id: {name}
+    host: http://{host}
+    cmd: {kind}
+    timeout: 120
+    cmd_settings:
+      port: {port}
+      accounts: {accounts}
+      mnemonic: {mnemonic}
+      evm_version: {hardfork}
+      gas_limit: {gas_limit}
+"""
+
+
+def run(kind: str, arguments: list[str]) -> int:
+    """Run the tests on one node; gives pytest's exit status."""
+    with nodes.start(kind) as node:
+        home = ROOT / "build" / "brownie-home" / kind
+        _register(node, home)
+        brownie = Path(sys.executable).with_name("brownie")
+        command = [str(brownie), "test", str(TESTS.relative_to(ROOT))]
+        print(f"-- integration tests on {kind} ({node.hardfork}) at {node.url}", flush=True)
+        status = subprocess.run(
+            [*command, "--network", NETWORK, *arguments],
+            cwd=ROOT,
+            env={
+                **os.environ,
+                "HOME": str(home),
+                "BALLAST_EVM_VERSION": node.hardfork,
+                "BALLAST_NODE": kind,
+                "PYTHONWARNINGS": "ignore",
+            },
+            check=False,
+        ).returncode
+    return 0 if status == _NO_TESTS_COLLECTED else status
+
+
+def _register(node: nodes.Node, home: Path) -> None:
+    folder = home / ".brownie"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "network-config.yaml").write_text(
+        _NETWORKS.format(
+            name=NETWORK,
+            host=nodes.HOST,
+            kind=node.kind,
+            port=node.port,
+            accounts=node.accounts,
+            mnemonic=node.mnemonic,
+            hardfork=node.hardfork,
+            gas_limit=nodes.BLOCK_GAS_LIMIT,
+        )
+    )
+
+
+def main() -> int:
+    """Run on the nodes of the command line; fails if one run fails."""
+    parser = argparse.ArgumentParser(description="Integration tests under Brownie, on real nodes.")
+    parser.add_argument("--node", choices=nodes.KINDS, help="one node; both by default")
+    options, arguments = parser.parse_known_args()
+    if not any(TESTS.glob("test_*.py")):
+        print("-- no integration tests yet")
+        return 0
+    failed = False
+    for kind in [options.node] if options.node else nodes.KINDS:
+        try:
+            failed |= run(kind, arguments) != 0
+        except nodes.NodeError as error:
+            print(error, file=sys.stderr)
+            failed = True
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
