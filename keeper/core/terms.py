@@ -1,0 +1,155 @@
+"""The terms of an instrument: four packed words, each field named once (SPEC 3.1)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from keeper.core.types import FeedId
+from keeper.core.units import MILLI, PPM, WAD
+from keeper.core.words import Layout
+
+RISK = Layout(
+    kind=8,
+    underlying=16,
+    strike_wad=96,
+    period_seconds=32,
+    oi_rate_ppm=32,
+    reserve_milli=32,
+    funding_cap_ppm_per_day=32,
+    margin_class=8,
+)
+FILL = Layout(
+    depth_wad=128,
+    premium_max_ppm=24,
+    maker_ppm=24,
+    taker_ppm=24,
+    gap_ppm_per_year=24,
+    lapse_ppm=24,
+    status=8,
+)
+LIMIT = Layout(
+    oi_cap_wad=96,
+    oi_cap_usd=48,
+    min_notional_usd=24,
+    lambda_ppm=20,
+    penalty_ppm=20,
+    liquidator_bps=14,
+    fee_insurance_bps=14,
+    fee_protocol_bps=14,
+)
+UNDERLYING = Layout(
+    feed=16,
+    shock_ppm=24,
+    factor_ppm=24,
+    liquidity_usd=48,
+    concentration_ppm=24,
+    cluster=8,
+    rho_ppm=24,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RiskTerms:
+    """What an instrument is and what its margin adds to the scan."""
+
+    kind: int
+    underlying: int
+    strike_wad: int
+    period_seconds: int  # funding period T
+    oi_rate_ppm: int  # initial margin on a full side of open interest
+    reserve_milli: int  # 10^-3 USD per position
+    funding_cap_ppm_per_day: int
+    margin_class: int
+
+    @property
+    def reserve_wad(self) -> int:
+        """Flat requirement of a position, WAD."""
+        return self.reserve_milli * MILLI
+
+
+@dataclass(frozen=True, slots=True)
+class FillTerms:
+    """What a trade pays."""
+
+    depth_wad: int  # units at which the premium would be 100 % of S
+    premium_max_ppm: int
+    maker_ppm: int
+    taker_ppm: int
+    gap_ppm_per_year: int
+    lapse_ppm: int
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class LimitTerms:
+    """How much of an instrument there may be, and how a liquidation of it is split."""
+
+    oi_cap_wad: int  # units per side
+    oi_cap_usd: int  # whole USD per side
+    min_notional_usd: int  # whole USD
+    lambda_ppm: int
+    penalty_ppm: int
+    liquidator_bps: int  # of the penalty
+    fee_insurance_bps: int  # of every fee
+    fee_protocol_bps: int  # of every fee
+
+    @property
+    def min_notional_wad(self) -> int:
+        return self.min_notional_usd * WAD
+
+
+@dataclass(frozen=True, slots=True)
+class UnderlyingTerms:
+    """How far the price may jump, and how much of it can be sold at once."""
+
+    feed: FeedId
+    shock_ppm: int
+    factor_ppm: int  # plain initial over maintenance: 1,300,000 = 1.3
+    liquidity_usd: int  # Lq, whole USD
+    concentration_ppm: int  # k
+    cluster: int
+    rho_ppm: int
+
+    @property
+    def liquidity_wad(self) -> int:
+        return self.liquidity_usd * WAD
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """All that is fixed about one instrument until the governor changes it."""
+
+    risk: RiskTerms
+    fill: FillTerms
+    limit: LimitTerms
+    underlying: UnderlyingTerms
+
+
+def decode(risk: int, fill: int, limit: int, underlying: int) -> Terms:
+    """The terms behind the four words that the registry answers with."""
+    about = UNDERLYING.unpack(underlying)
+    feed = FeedId(about.pop("feed"))
+    return Terms(
+        risk=RiskTerms(**RISK.unpack(risk)),
+        fill=FillTerms(**FILL.unpack(fill)),
+        limit=LimitTerms(**LIMIT.unpack(limit)),
+        underlying=UnderlyingTerms(feed=feed, **about),
+    )
+
+
+def encode(terms: Terms) -> tuple[int, int, int, int]:
+    """The four words (risk, fill, limit, underlying); ValueError names a field out of bounds."""
+    return (
+        RISK.pack(asdict(terms.risk)),
+        FILL.pack(asdict(terms.fill)),
+        LIMIT.pack(asdict(terms.limit)),
+        UNDERLYING.pack(asdict(terms.underlying)),
+    )
+
+
+def weighable(terms: Terms, band_ppm: int, tail_ppm: int) -> bool:
+    """Whether margin covers what a liquidation costs (SPEC 7.10, exact in 10^-12)."""
+    under, limit = terms.underlying, terms.limit
+    cost = limit.penalty_ppm + limit.lambda_ppm + terms.fill.taker_ppm
+    gap = (under.factor_ppm - PPM) * under.shock_ppm
+    return gap >= (cost + band_ppm) * PPM and under.shock_ppm >= cost + tail_ppm
