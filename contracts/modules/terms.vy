@@ -16,6 +16,8 @@
                     concentration_ppm 24, cluster 8, rho_ppm 24
 """
 
+from contracts.modules import words
+
 WAD: constant(uint256) = 10**18
 MILLI: constant(uint256) = 10**15  # WAD in 10^-3 USD
 
@@ -87,14 +89,14 @@ def _pack_risk(terms: RiskTerms) -> uint256:
     @notice The risk word; reverts when a field does not fit.
     """
     return (
-        self._field(terms.kind, 8, 0)
-        | self._field(terms.underlying, 16, 8)
-        | self._field(terms.strike_wad, 96, 24)
-        | self._field(terms.period_seconds, 32, 120)
-        | self._field(terms.oi_rate_ppm, 32, 152)
-        | self._field(terms.reserve_milli, 32, 184)
-        | self._field(terms.funding_cap_ppm_per_day, 32, 216)
-        | self._field(terms.strike_class, 8, 248)
+        words._put_unsigned(terms.kind, 0, 8)
+        | words._put_unsigned(terms.underlying, 8, 16)
+        | words._put_unsigned(terms.strike_wad, 24, 96)
+        | words._put_unsigned(terms.period_seconds, 120, 32)
+        | words._put_unsigned(terms.oi_rate_ppm, 152, 32)
+        | words._put_unsigned(terms.reserve_milli, 184, 32)
+        | words._put_unsigned(terms.funding_cap_ppm_per_day, 216, 32)
+        | words._put_unsigned(terms.strike_class, 248, 8)
     )
 
 
@@ -105,13 +107,13 @@ def _pack_fill(terms: FillTerms, status: uint256) -> uint256:
     @notice The fill word; reverts when a field does not fit.
     """
     return (
-        self._field(terms.depth_wad, 128, 0)
-        | self._field(terms.premium_max_ppm, 24, 128)
-        | self._field(terms.maker_ppm, 24, 152)
-        | self._field(terms.taker_ppm, 24, 176)
-        | self._field(terms.gap_ppm_per_year, 24, 200)
-        | self._field(terms.lapse_ppm, 24, 224)
-        | self._field(status, 8, 248)
+        words._put_unsigned(terms.depth_wad, 0, 128)
+        | words._put_unsigned(terms.premium_max_ppm, 128, 24)
+        | words._put_unsigned(terms.maker_ppm, 152, 24)
+        | words._put_unsigned(terms.taker_ppm, 176, 24)
+        | words._put_unsigned(terms.gap_ppm_per_year, 200, 24)
+        | words._put_unsigned(terms.lapse_ppm, 224, 24)
+        | words._put_unsigned(status, 248, 8)
     )
 
 
@@ -122,14 +124,14 @@ def _pack_limit(terms: LimitTerms) -> uint256:
     @notice The limit word; reverts when a field does not fit.
     """
     return (
-        self._field(terms.oi_cap_wad, 96, 0)
-        | self._field(terms.oi_cap_usd, 48, 96)
-        | self._field(terms.min_notional_usd, 24, 144)
-        | self._field(terms.lambda_ppm, 20, 168)
-        | self._field(terms.penalty_ppm, 20, 188)
-        | self._field(terms.liquidator_bps, 14, 208)
-        | self._field(terms.fee_insurance_bps, 14, 222)
-        | self._field(terms.fee_protocol_bps, 14, 236)
+        words._put_unsigned(terms.oi_cap_wad, 0, 96)
+        | words._put_unsigned(terms.oi_cap_usd, 96, 48)
+        | words._put_unsigned(terms.min_notional_usd, 144, 24)
+        | words._put_unsigned(terms.lambda_ppm, 168, 20)
+        | words._put_unsigned(terms.penalty_ppm, 188, 20)
+        | words._put_unsigned(terms.liquidator_bps, 208, 14)
+        | words._put_unsigned(terms.fee_insurance_bps, 222, 14)
+        | words._put_unsigned(terms.fee_protocol_bps, 236, 14)
     )
 
 
@@ -140,21 +142,30 @@ def _pack_underlying(terms: UnderlyingTerms) -> uint256:
     @notice The underlying word; reverts when a field does not fit.
     """
     return (
-        self._field(terms.feed, 16, 0)
-        | self._field(terms.shock_ppm, 24, 16)
-        | self._field(terms.factor_ppm, 24, 40)
-        | self._field(terms.liquidity_usd, 48, 64)
-        | self._field(terms.concentration_ppm, 24, 112)
-        | self._field(terms.cluster, 8, 136)
-        | self._field(terms.rho_ppm, 24, 144)
+        words._put_unsigned(terms.feed, 0, 16)
+        | words._put_unsigned(terms.shock_ppm, 16, 24)
+        | words._put_unsigned(terms.factor_ppm, 40, 24)
+        | words._put_unsigned(terms.liquidity_usd, 64, 48)
+        | words._put_unsigned(terms.concentration_ppm, 112, 24)
+        | words._put_unsigned(terms.cluster, 136, 8)
+        | words._put_unsigned(terms.rho_ppm, 144, 24)
     )
 
 
 @internal
 @pure
-def _field(amount: uint256, bits: uint256, offset: uint256) -> uint256:
-    assert amount >> bits == 0, "terms: field too wide"
-    return amount << offset
+def _unpack_fill(fill: uint256) -> FillTerms:
+    """
+    @notice The fill word without its status, as _pack_fill takes it.
+    """
+    return FillTerms(
+        depth_wad=self._depth(fill),
+        premium_max_ppm=self._premium_max_ppm(fill),
+        maker_ppm=self._maker_ppm(fill),
+        taker_ppm=self._taker_ppm(fill),
+        gap_ppm_per_year=self._gap_ppm(fill),
+        lapse_ppm=self._lapse_ppm(fill),
+    )
 
 
 # risk word

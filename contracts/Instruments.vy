@@ -1,0 +1,418 @@
+# pragma version 0.4.3
+# pragma nonreentrancy on
+"""
+@title Registry of what can be traded, and on which terms
+@notice The governor lists underlyings and instruments and sets their terms; everybody else
+        reads them as packed words. A term is refused when it lies outside its bounds or when
+        margin, penalty and fees of the underlying would no longer fit together.
+@dev Prospective by construction: funding and gap fee of the time that has passed are rates that
+     the Clearinghouse stored at its last accrual, so a setter here cannot price the past and
+     needs no accrual before it. A new rate counts from the next accrual on, which anyone may
+     ask for in the same block. What is margin, premium or fee counts at once. Who may call, and
+     how long a change waits, is the owner's affair: a timelock.
+@custom:units ppm = 10^-6 and bps = 10^-4 of notional where nothing else is said; sizes WAD;
+        caps and floors in whole USD; times in seconds
+@custom:halt set_status: 1 lets positions only shrink, 2 halts the instrument
+"""
+
+from snekmate.auth import ownable
+
+from contracts.interfaces import IInstruments
+from contracts.interfaces import IOracleHub
+from contracts.modules import terms as term_words
+
+implements: IInstruments
+
+initializes: ownable
+
+exports: (ownable.owner, ownable.transfer_ownership)
+
+
+PPM: constant(uint256) = 10**6
+BPS: constant(uint256) = 10**4
+PROVISION_SHARE: constant(uint256) = 3  # of a day's funding: 8 hours
+
+MAX_UNDERLYINGS: constant(uint256) = 64
+MAX_INSTRUMENTS: constant(uint256) = 64
+
+MIN_SHOCK_PPM: constant(uint256) = 1_000              # 0.1 %
+MAX_SHOCK_PPM: constant(uint256) = 500_000            # 50 %
+MAX_FACTOR_PPM: constant(uint256) = 5_000_000         # 5 times maintenance
+MIN_LIQUIDITY_USD: constant(uint256) = 1_000
+MAX_LIQUIDITY_USD: constant(uint256) = 10**12
+MAX_CONCENTRATION_PPM: constant(uint256) = 10**7      # 10
+MAX_BAND_PPM: constant(uint256) = 200_000             # 20 %
+MAX_TAIL_PPM: constant(uint256) = 500_000             # 50 %
+
+MIN_PERIOD: constant(uint256) = 3_600                 # an hour
+MAX_PERIOD: constant(uint256) = 30 * 86_400           # 30 days
+MAX_OI_RATE_PPM: constant(uint256) = 500_000          # 50 %
+MAX_RESERVE_MILLI: constant(uint256) = 10**6          # 1,000 USD
+MAX_FUNDING_CAP_PPM: constant(uint256) = 300_000      # 30 % a day
+
+MIN_DEPTH_WAD: constant(uint256) = 10**15             # a thousandth of a unit
+MAX_DEPTH_WAD: constant(uint256) = 10**36             # 10^18 units
+MAX_PREMIUM_PPM: constant(uint256) = 200_000          # 20 %
+MAX_FEE_PPM: constant(uint256) = 20_000               # 2 %
+MAX_GAP_PPM: constant(uint256) = 10**6                # 100 % a year
+MAX_LAPSE_PPM: constant(uint256) = 50_000             # 5 %
+
+MAX_OI_CAP_WAD: constant(uint256) = 10**28            # 10^10 units
+MAX_OI_CAP_USD: constant(uint256) = 10**12
+MAX_MIN_NOTIONAL_USD: constant(uint256) = 10**6
+MAX_LAMBDA_PPM: constant(uint256) = 100_000           # 10 %
+MAX_PENALTY_PPM: constant(uint256) = 100_000          # 10 %
+
+ORACLE_HUB: public(immutable(IOracleHub))
+
+
+struct Gaps:
+    band_ppm: uint256  # the step of a price that may pass between two looks at an account
+    tail_ppm: uint256  # 99.9 % quantile of moves over the time a liquidation takes
+
+
+event UnderlyingChanged:
+    underlying: indexed(uint256)
+    terms: term_words.UnderlyingTerms
+    gaps: Gaps
+
+
+event RiskTermsChanged:
+    instrument: indexed(uint256)
+    terms: term_words.RiskTerms
+
+
+event FillTermsChanged:
+    instrument: indexed(uint256)
+    terms: term_words.FillTerms
+    status: uint256
+
+
+event LimitTermsChanged:
+    instrument: indexed(uint256)
+    terms: term_words.LimitTerms
+
+
+count: public(uint256)                          # instruments are 1 to count
+underlying_count: public(uint256)               # underlyings are 1 to underlying_count
+risk_words: HashMap[uint256, uint256]           # by instrument
+fill_words: HashMap[uint256, uint256]           # by instrument
+limit_words: HashMap[uint256, uint256]          # by instrument
+underlying_words: HashMap[uint256, uint256]     # by underlying
+underlying_gaps: public(HashMap[uint256, Gaps]) # by underlying; asked by the setters alone
+
+
+@deploy
+def __init__(owner: address, oracle_hub: IOracleHub):
+    """
+    @param owner who may list and set terms
+    @param oracle_hub whose feeds the underlyings name
+    """
+    ownable.__init__()
+    ownable._transfer_ownership(owner)
+    ORACLE_HUB = oracle_hub
+
+
+# reading
+
+
+@external
+@view
+@reentrant
+def terms(instrument: uint256) -> (uint256, uint256, uint256, uint256):
+    """
+    @notice The four words of an instrument, for modules/terms.vy to decode.
+    @return (risk word, fill word, limit word, underlying word)
+    @custom:reverts instruments: unknown instrument
+    """
+    risk: uint256 = self._risk(instrument)
+    return (
+        risk,
+        self.fill_words[instrument],
+        self.limit_words[instrument],
+        self.underlying_words[term_words._underlying(risk)],
+    )
+
+
+@external
+@view
+@reentrant
+def risk_terms(instruments: DynArray[uint256, 16]) -> DynArray[uint256, 32]:
+    """
+    @notice What margin asks: (risk word, underlying word) of each instrument, as asked.
+    @custom:reverts instruments: unknown instrument
+    """
+    answer: DynArray[uint256, 32] = []
+    for instrument: uint256 in instruments:
+        risk: uint256 = self._risk(instrument)
+        answer.append(risk)
+        answer.append(self.underlying_words[term_words._underlying(risk)])
+    return answer
+
+
+@external
+@view
+@reentrant
+def max_leverage_ppm(instrument: uint256) -> uint256:
+    """
+    @notice The highest leverage at which the terms let a small position open, nobody chose it.
+    @dev Of a unit of notional, plain initial margin asks factor * shock, and the funding
+         provision on top; the flat reserve is left out.
+    @return notional over margin, 10^6 = 1x, rounded down
+    @custom:reverts instruments: unknown instrument
+    """
+    risk: uint256 = self._risk(instrument)
+    underlying: uint256 = self.underlying_words[term_words._underlying(risk)]
+    scaled: uint256 = term_words._factor_ppm(underlying) * term_words._shock_ppm(underlying)
+    provision: uint256 = term_words._funding_cap_ppm(risk)
+    initial_ppm: uint256 = self._ceil_div(scaled, PPM) + self._ceil_div(provision, PROVISION_SHARE)
+    return PPM * PPM // initial_ppm
+
+
+# underlyings
+
+
+@external
+def add_underlying(terms: term_words.UnderlyingTerms, gaps: Gaps) -> uint256:
+    """
+    @notice List an underlying over a feed, which it keeps for ever.
+    @return its id, counted from 1
+    @custom:reverts instruments: unknown feed, too many; terms: ... out of range
+    """
+    ownable._check_owner()
+    feeds: uint256 = staticcall ORACLE_HUB.feed_count()
+    assert terms.feed >= 1 and terms.feed <= feeds, "instruments: unknown feed"
+    underlying: uint256 = self.underlying_count + 1
+    assert underlying <= MAX_UNDERLYINGS, "instruments: too many"
+    self.underlying_count = underlying
+    self._set_underlying(underlying, terms, gaps)
+    return underlying
+
+
+@external
+def set_underlying(underlying: uint256, terms: term_words.UnderlyingTerms, gaps: Gaps):
+    """
+    @notice Change what margin asks for an underlying; every instrument on it must still fit.
+    @custom:reverts instruments: unknown underlying, feed is fixed; terms: ... out of range,
+            factor too small, shock too small
+    """
+    ownable._check_owner()
+    word: uint256 = self.underlying_words[underlying]
+    assert word != 0, "instruments: unknown underlying"
+    assert terms.feed == term_words._feed(word), "instruments: feed is fixed"
+    self._set_underlying(underlying, terms, gaps)
+    for instrument: uint256 in range(1, self.count + 1, bound=MAX_INSTRUMENTS):
+        if term_words._underlying(self.risk_words[instrument]) == underlying:
+            self._check_fit(instrument)
+
+
+# instruments
+
+
+@external
+def add_instrument(
+    risk: term_words.RiskTerms, fill: term_words.FillTerms, limit: term_words.LimitTerms
+) -> uint256:
+    """
+    @notice List an instrument, open for trading from now on.
+    @return its id, counted from 1
+    @custom:reverts instruments: kind not priced yet, unknown underlying, too many; terms: ...
+    """
+    ownable._check_owner()
+    assert risk.kind == term_words.KIND_FUTURE, "instruments: kind not priced yet"
+    assert risk.strike_wad == 0, "instruments: future has no strike"
+    assert risk.strike_class == 0, "instruments: future has no class"
+    assert risk.underlying != 0, "instruments: unknown underlying"
+    assert risk.underlying <= self.underlying_count, "instruments: unknown underlying"
+    instrument: uint256 = self.count + 1
+    assert instrument <= MAX_INSTRUMENTS, "instruments: too many"
+    self.count = instrument
+    self._set_risk(instrument, risk)
+    self._set_fill(instrument, fill, term_words.STATUS_OPEN)
+    self._set_limit(instrument, limit)
+    self._check_fit(instrument)
+    return instrument
+
+
+@external
+def set_risk_terms(
+    instrument: uint256,
+    period_seconds: uint256,
+    oi_rate_ppm: uint256,
+    reserve_milli: uint256,
+    funding_cap_ppm_per_day: uint256,
+):
+    """
+    @notice Change how fast an instrument funds and what it adds to margin. What it is (kind,
+            underlying, strike, class) never changes.
+    @custom:reverts instruments: unknown instrument; terms: ... out of range
+    """
+    ownable._check_owner()
+    word: uint256 = self._risk(instrument)
+    self._set_risk(
+        instrument,
+        term_words.RiskTerms(
+            kind=term_words._kind(word),
+            underlying=term_words._underlying(word),
+            strike_wad=term_words._strike(word),
+            period_seconds=period_seconds,
+            oi_rate_ppm=oi_rate_ppm,
+            reserve_milli=reserve_milli,
+            funding_cap_ppm_per_day=funding_cap_ppm_per_day,
+            strike_class=term_words._strike_class(word),
+        ),
+    )
+
+
+@external
+def set_fill_terms(instrument: uint256, terms: term_words.FillTerms):
+    """
+    @notice Change depth, fees and premium limit of an instrument; its status stays.
+    @dev A new depth reprices the premium that is in the pool's reserve: NAV moves at once.
+    @custom:reverts instruments: unknown instrument; terms: ... out of range, maker above taker,
+            factor too small, shock too small
+    """
+    ownable._check_owner()
+    self._risk(instrument)
+    self._set_fill(instrument, terms, term_words._status(self.fill_words[instrument]))
+    self._check_fit(instrument)
+
+
+@external
+def set_limits(instrument: uint256, terms: term_words.LimitTerms):
+    """
+    @notice Change caps, minimum size, penalty and how fees are split.
+    @custom:reverts instruments: unknown instrument; terms: ... out of range, liquidator above
+            100 %, fee shares above 100 %, factor too small, shock too small
+    """
+    ownable._check_owner()
+    self._risk(instrument)
+    self._set_limit(instrument, terms)
+    self._check_fit(instrument)
+
+
+@external
+def set_status(instrument: uint256, status: uint256):
+    """
+    @notice Open, let only shrink, or halt an instrument.
+    @param status 0 open, 1 reduce-only, 2 halted
+    @custom:reverts instruments: unknown instrument, unknown status
+    """
+    ownable._check_owner()
+    self._risk(instrument)
+    assert status <= term_words.STATUS_HALTED, "instruments: unknown status"
+    terms: term_words.FillTerms = term_words._unpack_fill(self.fill_words[instrument])
+    self.fill_words[instrument] = term_words._pack_fill(terms, status)
+    log FillTermsChanged(instrument=instrument, terms=terms, status=status)
+
+
+# inside
+
+
+@internal
+@view
+def _risk(instrument: uint256) -> uint256:
+    """
+    @return risk word; never 0 for a listed instrument, whose period is not
+    """
+    word: uint256 = self.risk_words[instrument]
+    assert word != 0, "instruments: unknown instrument"
+    return word
+
+
+@internal
+@view
+def _check_fit(instrument: uint256):
+    """
+    @notice What a liquidation costs must fit twice (docs/SPEC.md 7.10): between plain initial
+            and maintenance with one band, so that nobody opens into a call, and into
+            maintenance with the tail, so that who is closed in time leaves no deficit.
+    """
+    underlying: uint256 = term_words._underlying(self.risk_words[instrument])
+    word: uint256 = self.underlying_words[underlying]
+    gaps: Gaps = self.underlying_gaps[underlying]
+    fill: uint256 = self.fill_words[instrument]
+    limit: uint256 = self.limit_words[instrument]
+    cost_ppm: uint256 = (
+        term_words._penalty_ppm(limit)
+        + term_words._lambda_ppm(limit)
+        + term_words._taker_ppm(fill)
+    )
+    shock_ppm: uint256 = term_words._shock_ppm(word)
+    factor_ppm: uint256 = term_words._factor_ppm(word)
+    needed: uint256 = (cost_ppm + gaps.band_ppm) * PPM
+    assert (factor_ppm - PPM) * shock_ppm >= needed, "terms: factor too small"
+    assert shock_ppm >= cost_ppm + gaps.tail_ppm, "terms: shock too small"
+
+
+@internal
+def _set_underlying(underlying: uint256, terms: term_words.UnderlyingTerms, gaps: Gaps):
+    self._within(terms.shock_ppm, MIN_SHOCK_PPM, MAX_SHOCK_PPM, "terms: shock out of range")
+    self._within(terms.factor_ppm, PPM + 1, MAX_FACTOR_PPM, "terms: factor out of range")
+    self._within(
+        terms.liquidity_usd, MIN_LIQUIDITY_USD, MAX_LIQUIDITY_USD, "terms: liquidity out of range"
+    )
+    self._within(
+        terms.concentration_ppm, 0, MAX_CONCENTRATION_PPM, "terms: concentration too large"
+    )
+    self._within(terms.cluster, 0, 255, "terms: cluster too large")
+    self._within(terms.rho_ppm, 0, PPM, "terms: rho above 1")
+    self._within(gaps.band_ppm, 1, MAX_BAND_PPM, "terms: band out of range")
+    self._within(gaps.tail_ppm, 1, MAX_TAIL_PPM, "terms: tail out of range")
+    self.underlying_words[underlying] = term_words._pack_underlying(terms)
+    self.underlying_gaps[underlying] = gaps
+    log UnderlyingChanged(underlying=underlying, terms=terms, gaps=gaps)
+
+
+@internal
+def _set_risk(instrument: uint256, terms: term_words.RiskTerms):
+    self._within(terms.period_seconds, MIN_PERIOD, MAX_PERIOD, "terms: period out of range")
+    self._within(terms.oi_rate_ppm, 0, MAX_OI_RATE_PPM, "terms: oi rate too large")
+    self._within(terms.reserve_milli, 0, MAX_RESERVE_MILLI, "terms: reserve too large")
+    self._within(
+        terms.funding_cap_ppm_per_day, 1, MAX_FUNDING_CAP_PPM, "terms: funding cap out of range"
+    )
+    self.risk_words[instrument] = term_words._pack_risk(terms)
+    log RiskTermsChanged(instrument=instrument, terms=terms)
+
+
+@internal
+def _set_fill(instrument: uint256, terms: term_words.FillTerms, status: uint256):
+    self._within(terms.depth_wad, MIN_DEPTH_WAD, MAX_DEPTH_WAD, "terms: depth out of range")
+    self._within(terms.premium_max_ppm, 1, MAX_PREMIUM_PPM, "terms: premium out of range")
+    self._within(terms.taker_ppm, 1, MAX_FEE_PPM, "terms: taker fee out of range")
+    self._within(terms.maker_ppm, 0, terms.taker_ppm, "terms: maker above taker")
+    self._within(terms.gap_ppm_per_year, 0, MAX_GAP_PPM, "terms: gap fee too large")
+    self._within(terms.lapse_ppm, 0, MAX_LAPSE_PPM, "terms: lapse charge too large")
+    self.fill_words[instrument] = term_words._pack_fill(terms, status)
+    log FillTermsChanged(instrument=instrument, terms=terms, status=status)
+
+
+@internal
+def _set_limit(instrument: uint256, terms: term_words.LimitTerms):
+    self._within(terms.oi_cap_wad, 1, MAX_OI_CAP_WAD, "terms: oi cap out of range")
+    self._within(terms.oi_cap_usd, 1, MAX_OI_CAP_USD, "terms: usd cap out of range")
+    self._within(
+        terms.min_notional_usd, 1, MAX_MIN_NOTIONAL_USD, "terms: min notional out of range"
+    )
+    self._within(terms.lambda_ppm, 0, MAX_LAMBDA_PPM, "terms: lambda too large")
+    self._within(terms.penalty_ppm, 1, MAX_PENALTY_PPM, "terms: penalty out of range")
+    self._within(terms.liquidator_bps, 0, BPS, "terms: liquidator above 100 %")
+    self._within(terms.fee_insurance_bps, 0, BPS, "terms: fee shares above 100 %")
+    self._within(
+        terms.fee_protocol_bps, 0, BPS - terms.fee_insurance_bps, "terms: fee shares above 100 %"
+    )
+    self.limit_words[instrument] = term_words._pack_limit(terms)
+    log LimitTermsChanged(instrument=instrument, terms=terms)
+
+
+@internal
+@pure
+def _within(figure: uint256, lowest: uint256, highest: uint256, refusal: String[32]):
+    assert figure >= lowest and figure <= highest, refusal
+
+
+@internal
+@pure
+def _ceil_div(a: uint256, b: uint256) -> uint256:
+    return (a + b - 1) // b

@@ -1,0 +1,162 @@
+# pragma version 0.4.3
+"""
+@title The two words of a feed
+@notice The state word holds the newest price together with the limits that say how far it may
+        be used, so that reading a price costs one storage slot. The shape word holds what only
+        a posting needs. Used by the OracleHub alone.
+@custom:layout bits, from 0 up
+        state  median 56, conf_ppm 24, slot 40, gap 24: the price;
+               decimals 8, max_age 24, max_age_recent 24, conf_max_ppm 24: its limits
+        shape  grid_seconds 16, ring_length 16, width_ppm 24, source 160
+"""
+
+MASK_8: constant(uint256) = 2**8 - 1
+MASK_16: constant(uint256) = 2**16 - 1
+MASK_24: constant(uint256) = 2**24 - 1
+MASK_40: constant(uint256) = 2**40 - 1
+MASK_56: constant(uint256) = 2**56 - 1
+
+PRICE_BITS: constant(uint256) = 144
+PRICE_PART: constant(uint256) = 2**PRICE_BITS - 1
+
+
+# state word
+
+
+@internal
+@pure
+def _with_price(
+    state: uint256, median: uint256, conf_ppm: uint256, slot: uint256, gap: uint256
+) -> uint256:
+    """
+    @notice The state word with a new price under the same limits.
+    """
+    price: uint256 = median | (conf_ppm << 56) | (slot << 80) | (gap << 120)
+    return ((state >> PRICE_BITS) << PRICE_BITS) | price
+
+
+@internal
+@pure
+def _with_limits(
+    state: uint256,
+    decimals: uint256,
+    max_age: uint256,
+    max_age_recent: uint256,
+    conf_max_ppm: uint256,
+) -> uint256:
+    """
+    @notice The state word with new limits around the same price.
+    """
+    return (
+        (state & PRICE_PART)
+        | (decimals << PRICE_BITS)
+        | (max_age << 152)
+        | (max_age_recent << 176)
+        | (conf_max_ppm << 200)
+    )
+
+
+@internal
+@pure
+def _median(state: uint256) -> uint256:
+    """
+    @return mantissa in the feed's decimals
+    """
+    return state & MASK_56
+
+
+@internal
+@pure
+def _conf_ppm(state: uint256) -> uint256:
+    return (state >> 56) & MASK_24
+
+
+@internal
+@pure
+def _slot(state: uint256) -> uint256:
+    """
+    @return unix seconds, 0 before the first price
+    """
+    return (state >> 80) & MASK_40
+
+
+@internal
+@pure
+def _gap(state: uint256) -> uint256:
+    return (state >> 120) & MASK_24
+
+
+@internal
+@pure
+def _decimals(state: uint256) -> uint256:
+    return (state >> PRICE_BITS) & MASK_8
+
+
+@internal
+@pure
+def _max_age(state: uint256) -> uint256:
+    """
+    @return seconds for which a price is fresh
+    """
+    return (state >> 152) & MASK_24
+
+
+@internal
+@pure
+def _max_age_recent(state: uint256) -> uint256:
+    """
+    @return seconds for which a price is recent
+    """
+    return (state >> 176) & MASK_24
+
+
+@internal
+@pure
+def _conf_max_ppm(state: uint256) -> uint256:
+    return (state >> 200) & MASK_24
+
+
+# shape word
+
+
+@internal
+@pure
+def _shape(
+    grid_seconds: uint256, ring_length: uint256, width_ppm: uint256, source: address
+) -> uint256:
+    return (
+        grid_seconds
+        | (ring_length << 16)
+        | (width_ppm << 32)
+        | (convert(convert(source, uint160), uint256) << 56)
+    )
+
+
+@internal
+@pure
+def _grid(shape: uint256) -> uint256:
+    """
+    @return seconds between slots, 0 for a feed that is not listed
+    """
+    return shape & MASK_16
+
+
+@internal
+@pure
+def _ring_length(shape: uint256) -> uint256:
+    return (shape >> 16) & MASK_16
+
+
+@internal
+@pure
+def _width_ppm(shape: uint256) -> uint256:
+    return (shape >> 32) & MASK_24
+
+
+@internal
+@pure
+def _source(shape: uint256) -> address:
+    """
+    @return IPriceSource of a pulled feed, empty for one that lives from reports
+    """
+    return convert(convert(shape >> 56, uint160), address)
