@@ -81,12 +81,13 @@ $(VENV): requirements.lock pyproject.toml
 $(MODULES): package.json package-lock.json .npmrc
 	@command -v node >/dev/null \
 	  || { echo "Node.js is not installed: install version 20 or later (Debian: apt install nodejs npm)" >&2; exit 1; }
-	@node -e 'process.exit(parseInt(process.versions.node) < 20)' \
+	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' \
 	  || { echo "Node.js $$(node --version) is too old: install version 20 or later" >&2; exit 1; }
 	@command -v npm >/dev/null \
 	  || { echo "npm is not installed: it comes with Node.js, or as a package of its own (Debian: apt install npm)" >&2; exit 1; }
 	@echo "== node packages: ganache, anvil, solc, OpenZeppelin"
-	@npm ci --silent
+	@# `npm ci` asks for an entry for every platform; this takes the locked versions all the same
+	@npm install --no-save --silent
 	@touch $@
 
 # Both lock files anew from what pyproject.toml, requirements.in and package.json ask for. They

@@ -361,7 +361,7 @@ class _Solidity:
 def use_solc_of_project() -> None:
     """Let py-solc-x find the compiler in `scripts/solc`, so that it never downloads one."""
     if not (ROOT / "node_modules" / "solc").exists() and "SOLCX_BINARY_PATH" not in os.environ:
-        raise CompileError("node_modules/ has no Solidity compiler: run `npm ci`")
+        raise CompileError("node_modules/ has no Solidity compiler: run `make setup`")
     os.environ.setdefault("SOLCX_BINARY_PATH", str(SOLC_FOLDER))
 
 

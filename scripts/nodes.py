@@ -142,7 +142,7 @@ def _program(kind: Kind) -> str:
         raise NodeError("Node.js is not installed: install version 20 or later (package `nodejs`)")
     program = ROOT / "node_modules" / ".bin" / kind
     if not program.exists():
-        raise NodeError(f"{kind} is not in node_modules: run `npm ci` in the project's folder")
+        raise NodeError(f"{kind} is not in node_modules: run `make setup`")
     return str(program)
 
 
