@@ -78,7 +78,7 @@ class Plot:
 
     def _at(self, point: Point) -> tuple[str, str]:
         across = self.left + self.x.share(point[0]) * (self.width - self.left - self.right)
-        down = self.height - self.bottom
+        down: float = self.height - self.bottom
         down -= self.y.share(point[1]) * (self.height - self.top - self.bottom)
         return f"{across:.1f}".removesuffix(".0"), f"{down:.1f}".removesuffix(".0")
 
