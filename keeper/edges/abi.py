@@ -1,0 +1,111 @@
+"""Calls and logs in the contracts' ABI; the ABI files travel with the package.
+
+They are the repository's `interfaces/*.json`. An installed keeper finds them in its own folder
+`abi`, a checkout beside the package.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, cast
+
+from eth_abi.abi import decode, encode
+from eth_typing import ABIEvent, ABIFunction
+from eth_utils.abi import (
+    abi_to_signature,
+    collapse_if_tuple,
+    event_abi_to_log_topic,
+    function_abi_to_4byte_selector,
+)
+
+
+class AbiError(Exception):
+    """An ABI that is missing or does not have what is asked for."""
+
+
+class Function:
+    """One external function: arguments to call data, return data to values."""
+
+    def __init__(self, abi: ABIFunction) -> None:
+        self.signature = abi_to_signature(abi)
+        self.selector = bytes(function_abi_to_4byte_selector(abi))
+        self._inputs = [collapse_if_tuple(one) for one in abi.get("inputs", [])]
+        self._outputs = [collapse_if_tuple(one) for one in abi.get("outputs", [])]
+
+    def data(self, *values: Any) -> bytes:
+        """Call data for these arguments."""
+        return self.selector + encode(self._inputs, values)
+
+    def values(self, returned: bytes) -> Any:
+        """What came back: the value itself when there is one, else a tuple."""
+        values = decode(self._outputs, returned)
+        return values[0] if len(values) == 1 else values
+
+
+class Event:
+    """One event: topics and data to named values."""
+
+    def __init__(self, contract: str, abi: ABIEvent) -> None:
+        self.contract = contract
+        self.name = str(abi["name"])
+        self.topic = bytes(event_abi_to_log_topic(abi))
+        inputs = abi.get("inputs", [])
+        self._indexed = [
+            (str(one["name"]), collapse_if_tuple(one)) for one in inputs if one.get("indexed")
+        ]
+        self._plain = [str(one["name"]) for one in inputs if not one.get("indexed")]
+        self._types = [collapse_if_tuple(one) for one in inputs if not one.get("indexed")]
+
+    def values(self, topics: Sequence[bytes], data: bytes) -> dict[str, Any]:
+        """Arguments by name. Raises AbiError when the log is not of this event's shape."""
+        if len(topics) != len(self._indexed) + 1:
+            raise AbiError(f"{self.contract}.{self.name}: a log with {len(topics)} topics")
+        values = dict(zip(self._plain, decode(self._types, data), strict=True))
+        for (name, kind), topic in zip(self._indexed, topics[1:], strict=True):
+            values[name] = decode([kind], topic)[0]
+        return values
+
+
+class Contract:
+    """The functions and events of one contract by name."""
+
+    def __init__(self, name: str, abi: Sequence[Mapping[str, Any]]) -> None:
+        self.name = name
+        self._functions: dict[str, list[Function]] = {}
+        self.events: dict[bytes, Event] = {}  # by topic
+        for entry in abi:
+            if entry["type"] == "function":
+                function = Function(cast(ABIFunction, entry))
+                self._functions.setdefault(str(entry["name"]), []).append(function)
+            elif entry["type"] == "event":
+                event = Event(name, cast(ABIEvent, entry))
+                self.events[event.topic] = event
+
+    def function(self, name: str) -> Function:
+        """The function; of several with default arguments the one that takes the fewest."""
+        try:
+            return self._functions[name][0]
+        except KeyError:
+            raise AbiError(
+                f"{self.name} has no function {name}: the keeper and the contracts differ"
+            ) from None
+
+
+def _folder() -> Path:
+    packaged = Path(str(files("keeper"))) / "abi"
+    return packaged if packaged.is_dir() else packaged.parents[1] / "interfaces"
+
+
+@cache
+def contract(name: str) -> Contract:
+    """Load one contract's ABI. Raises AbiError when the file is missing or unreadable."""
+    file = _folder() / f"{name}.json"
+    try:
+        abi = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise AbiError(f"no ABI of {name} ({file.name}): reinstall the keeper: {error}") from None
+    return Contract(name, abi)

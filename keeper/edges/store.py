@@ -1,0 +1,234 @@
+"""What the keeper remembers, in one SQLite file: intents before they are sent, the transactions
+under them, decisions with their inputs, signed reports, snapshots of the index.
+
+Every method is one durable transaction: when it returns, a power cut changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import create_engine, event, func, select
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.engine import Connection, Row
+from sqlalchemy.exc import SQLAlchemyError
+
+from keeper.edges.schema import (
+    LIVE,
+    SCHEMA_VERSION,
+    IntentStatus,
+    TxStatus,
+    decisions,
+    intents,
+    meta,
+    reports,
+    snapshots,
+    tables,
+    transactions,
+)
+
+SNAPSHOTS_KEPT = 4
+
+
+class StoreError(Exception):
+    """A store that cannot be used; the text says what to do."""
+
+
+class Store:
+    """One open file. Used by one thread."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._engine = create_engine(f"sqlite:///{path}")
+        event.listen(self._engine, "connect", _pragmas)
+        try:
+            tables.create_all(self._engine)
+            self._connection = self._engine.connect()
+        except SQLAlchemyError as error:
+            raise StoreError(f"{path}: not a usable SQLite file: {error.args[0]}") from None
+        version = int(self.get("schema_version") or SCHEMA_VERSION)
+        if version > SCHEMA_VERSION:
+            raise StoreError(
+                f"{path}: written by a newer keeper (schema {version}, this one knows "
+                f"{SCHEMA_VERSION}): upgrade the keeper or choose another store.path"
+            )
+        self.put("schema_version", str(SCHEMA_VERSION))
+
+    def close(self) -> None:
+        self._connection.close()
+        self._engine.dispose()
+
+    @contextmanager
+    def _write(self) -> Iterator[Connection]:
+        with self._connection.begin():
+            yield self._connection
+
+    def _rows(self, query: Any) -> list[Row[Any]]:
+        with self._connection.begin():
+            return list(self._connection.execute(query))
+
+    # facts
+
+    def get(self, key: str) -> str | None:
+        rows = self._rows(select(meta.c.value).where(meta.c.key == key))
+        return rows[0][0] if rows else None
+
+    def put(self, key: str, value: str) -> None:
+        row = insert(meta).values(key=key, value=value)
+        with self._write() as db:
+            db.execute(row.on_conflict_do_update(index_elements=["key"], set_={"value": value}))
+
+    # intents and their transactions
+
+    def intend(
+        self, key: str, kind: str, subject: str, payload: Mapping[str, Any], block: int
+    ) -> int | None:
+        """Write an intent before anything is signed for it; its id.
+
+        None when the same act in the same state was intended before: it is on its way, done, or
+        was refused. One that never got a signature is taken up again.
+        """
+        row = {
+            "key": key,
+            "kind": kind,
+            "subject": subject,
+            "payload": json.dumps(payload),
+            "status": IntentStatus.PLANNED,
+            "reason": "",
+            "block": block,
+        }
+        with self._write() as db:
+            added = db.execute(insert(intents).values(row).on_conflict_do_nothing())
+            if added.rowcount:
+                return int(added.lastrowid)
+            change = intents.update().where(
+                intents.c.key == key,
+                intents.c.status.in_((IntentStatus.PLANNED, IntentStatus.DROPPED)),
+            )
+            again = change.values(status=IntentStatus.PLANNED).returning(intents.c.id)
+            return db.execute(again).scalar()
+
+    def intent_status(self, intent: int, status: IntentStatus, reason: str = "") -> None:
+        change = intents.update().where(intents.c.id == intent)
+        with self._write() as db:
+            db.execute(change.values(status=status, reason=reason))
+
+    def release_planned(self) -> None:
+        """Let go of intents that an earlier run wrote and never signed: nothing was sent."""
+        change = intents.update().where(intents.c.status == IntentStatus.PLANNED)
+        with self._write() as db:
+            db.execute(change.values(status=IntentStatus.DROPPED, reason="never signed"))
+
+    def add_transaction(self, **row: Any) -> None:
+        """Store a signed transaction, before it is sent; its intent counts as sent from here."""
+        with self._write() as db:
+            added = insert(transactions).values(status=TxStatus.SIGNED, **row)
+            # the same bytes may come again after they were dropped
+            db.execute(added.on_conflict_do_update(["hash"], set_={"status": TxStatus.SIGNED}))
+            change = intents.update().where(intents.c.id == row["intent_id"])
+            db.execute(change.values(status=IntentStatus.SENT))
+
+    def update_transaction(self, tx_hash: bytes, **changes: Any) -> None:
+        with self._write() as db:
+            db.execute(
+                transactions.update().where(transactions.c.hash == tx_hash).values(**changes)
+            )
+
+    def live_transactions(self, sender: bytes) -> list[Row[Any]]:
+        """Signed or sent and not known to be over, with their intents' kinds, oldest first."""
+        query = (
+            select(transactions, intents.c.kind, intents.c.payload)
+            .join(intents)
+            .where(transactions.c.sender == sender, transactions.c.status.in_(LIVE))
+            .order_by(transactions.c.nonce, transactions.c.id)
+        )
+        return self._rows(query)
+
+    def mined_after(self, sender: bytes, block: int) -> list[Row[Any]]:
+        """Transactions that were mined in blocks above this one."""
+        over = (TxStatus.MINED, TxStatus.REVERTED)
+        query = select(transactions).where(
+            transactions.c.sender == sender,
+            transactions.c.status.in_(over),
+            transactions.c.block > block,
+        )
+        return self._rows(query)
+
+    # decisions, reports
+
+    def journal(self, block: int, time: int, kind: str, inputs: Any, outputs: Any) -> None:
+        """Remember a decision with what it was made from."""
+        row = {"block": block, "time": time, "kind": kind}
+        texts = {"inputs": json.dumps(inputs), "outputs": json.dumps(outputs)}
+        with self._write() as db:
+            db.execute(decisions.insert().values(**row, **texts))
+
+    def add_reports(self, rows: list[dict[str, Any]]) -> None:
+        """Remember what was signed: a slot once signed is never signed differently."""
+        with self._write() as db:
+            db.execute(reports.insert(), rows)
+
+    def reports_since(self, feed: int, slot: int) -> list[Row[Any]]:
+        """Signed reports of a feed at or after a slot, in order."""
+        query = select(reports).where(reports.c.feed == feed, reports.c.slot >= slot)
+        return self._rows(query.order_by(reports.c.slot))
+
+    # snapshots
+
+    def save_snapshot(self, block: int, block_hash: bytes, state: bytes) -> None:
+        """Keep the index as of a block, and the newest few before it."""
+        row = {"block": block, "hash": block_hash, "state": state}
+        kept = select(snapshots.c.block).order_by(snapshots.c.block.desc()).limit(SNAPSHOTS_KEPT)
+        with self._write() as db:
+            change = insert(snapshots).values(row)
+            db.execute(change.on_conflict_do_update(index_elements=["block"], set_=row))
+            db.execute(snapshots.delete().where(snapshots.c.block.not_in(kept)))
+
+    def snapshots(self) -> list[Row[Any]]:
+        """Newest first."""
+        return self._rows(select(snapshots).order_by(snapshots.c.block.desc()))
+
+    def drop_snapshots_above(self, block: int) -> None:
+        with self._write() as db:
+            db.execute(snapshots.delete().where(snapshots.c.block > block))
+
+    # what `status` shows
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Intents by kind and status."""
+        query = select(intents.c.kind, intents.c.status, func.count()).group_by(
+            intents.c.kind, intents.c.status
+        )
+        table: dict[str, dict[str, int]] = {}
+        for kind, status, number in map(tuple[Any, ...], self._rows(query)):
+            table.setdefault(kind, {})[status] = number
+        return table
+
+    def latencies(self) -> dict[str, list[float]]:
+        """Milliseconds from price seen to signed transaction, by kind of intent."""
+        query = (
+            select(intents.c.kind, transactions.c.latency_ms)
+            .join(intents)
+            .where(transactions.c.latency_ms.is_not(None))
+        )
+        table: dict[str, list[float]] = {}
+        for kind, milliseconds in map(tuple[Any, ...], self._rows(query)):
+            table.setdefault(kind, []).append(milliseconds)
+        return table
+
+
+def _pragmas(connection: Any, _: Any) -> None:
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "busy_timeout = 5000",
+        "foreign_keys = ON",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()

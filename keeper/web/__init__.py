@@ -1,0 +1,1 @@
+"""What the keeper shows over HTTP, on loopback."""
