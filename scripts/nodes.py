@@ -3,20 +3,15 @@
     with nodes.start("anvil") as node:
         Web3(Web3.HTTPProvider(node.url))
 
-A node lives in a process group of its own. The group is ended when the block is left, also by
-Ctrl-C or SIGTERM; should this process be killed outright, a watcher on its pipe ends the group.
+How a node ends with the block, and with this process, is in scripts/processes.py.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 import socket
 import subprocess
-import sys
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -25,6 +20,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from scripts import processes
 
 ROOT = Path(__file__).resolve().parents[1]
 LOGS = ROOT / "build" / "logs"
@@ -38,7 +35,6 @@ CHAIN_ID = 31337
 BLOCK_GAS_LIMIT = 30_000_000
 HARDFORKS = {"ganache": ("shanghai",), "anvil": ("cancun", "shanghai")}  # the first by default
 READY_SECONDS = 60.0
-STOP_SECONDS = 5.0
 
 
 class NodeError(Exception):
@@ -99,35 +95,10 @@ def start(
         block_seconds=block_seconds,
         block_gas_limit=block_gas_limit,
     )
-    LOGS.mkdir(parents=True, exist_ok=True)
     log = LOGS / f"{name}-{port}.log"
-    with _signals_as_interrupt(), log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-c", _WATCHER, program, *flags],
-            stdin=subprocess.PIPE,  # its end of file tells the watcher that we are gone
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            _wait_until_ready(name, port, process, log)
-            yield Node(name, fork, port, accounts, mnemonic, log, process.pid)
-        finally:
-            _stop(process)
-
-
-# The node's parent and leader of its process group: ends the group when our end of the pipe
-# closes, however that came about, and passes on the node's own exit.
-_WATCHER = """
-import os, signal, subprocess, sys, threading
-signal.signal(signal.SIGTERM, lambda *_: os.killpg(0, signal.SIGKILL))
-node = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)
-def watch():
-    while os.read(0, 1): pass
-    os.killpg(0, signal.SIGKILL)
-threading.Thread(target=watch, daemon=True).start()
-sys.exit(node.wait())
-"""
+    with processes.running([program, *flags], log=log) as process:
+        _wait_until_ready(name, port, process, log)
+        yield Node(name, fork, port, accounts, mnemonic, log, process.pid)
 
 
 def _kind(name: str) -> Kind:
@@ -207,13 +178,12 @@ def _wait_until_ready(kind: Kind, port: int, process: subprocess.Popen[bytes], l
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise NodeError(
-                f"{kind} ended at once: {_tail(log)} (all of it in {log.relative_to(ROOT)})"
-            )
+            said = processes.tail(log)
+            raise NodeError(f"{kind} ended at once: {said} (all of it in {log.relative_to(ROOT)})")
         if _answers(port):
             return
         time.sleep(0.05)
-    raise NodeError(f"{kind} gave no answer within {READY_SECONDS:.0f} s: {_tail(log)}")
+    raise NodeError(f"{kind} gave no answer within {READY_SECONDS:.0f} s: {processes.tail(log)}")
 
 
 def _answers(port: int) -> bool:
@@ -230,42 +200,3 @@ def _answers(port: int) -> bool:
             return int(json.load(answer)["result"], 16) == CHAIN_ID
     except (OSError, ValueError, KeyError):
         return False
-
-
-def _tail(log: Path) -> str:
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    return lines[-1].strip() if lines else "it printed nothing"
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End the whole process group, firmly if it does not go by itself."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, number)
-            process.wait(STOP_SECONDS)
-        except ProcessLookupError:
-            break
-        except subprocess.TimeoutExpired:
-            continue
-        break
-    process.wait()
-    if process.stdin is not None:
-        process.stdin.close()
-
-
-@contextmanager
-def _signals_as_interrupt() -> Iterator[None]:
-    """SIGINT and SIGTERM both raise KeyboardInterrupt, so that `finally` runs.
-
-    SIGINT too, since a shell starts its background jobs with it ignored.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may set handlers: whoever has it decides
-        return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, signal.default_int_handler) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
