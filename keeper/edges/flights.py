@@ -138,9 +138,9 @@ class Flights:
             {
                 "chainId": self._chain_id,
                 "nonce": nonce,
-                "to": hex_of(to),
+                "to": to,
                 "value": 0,
-                "data": hex_of(data),
+                "data": data,
                 "gas": gas,
                 "maxFeePerGas": fee.max_fee,
                 "maxPriorityFeePerGas": fee.tip,
