@@ -33,12 +33,14 @@ exports: (ownable.owner, ownable.transfer_ownership)
 FILLED: constant(uint256) = 0
 FAILED_PRICE: constant(uint256) = 1
 FAILED_MARGIN: constant(uint256) = 2
+FAILED_LIMIT: constant(uint256) = 3
+FAILED_REDUCTION: constant(uint256) = 4
 EXPIRED: constant(uint256) = 5
 CANCELLED: constant(uint256) = 6
 SKIPPED: constant(uint256) = 255   # only answered by execute_many: the order is still as it was
 
 MAX_BATCH: constant(uint256) = 32
-FILL_GAS: constant(uint256) = 1_500_000  # for one fill of a batch: a full book twice over
+MAX_REFUSAL: constant(uint256) = 132     # bytes of a revert with a text of up to 64
 
 MIN_DELAY: constant(uint256) = 1         # a slot of the same second is known to whoever commits
 MAX_DELAY: constant(uint256) = 300       # 5 minutes
@@ -49,6 +51,12 @@ MAX_BUFFER_PPM: constant(uint256) = 10**6
 CLEARINGHOUSE: public(immutable(IClearinghouse))
 INSTRUMENTS: public(immutable(IInstruments))
 ORACLE_HUB: public(immutable(IOracleHub))
+
+# hashes of the reverts by which the Clearinghouse ends an order
+REFUSED_PRICE: immutable(bytes32)
+REFUSED_MARGIN: immutable(bytes32)
+REFUSED_LIMIT: immutable(bytes32)
+REFUSED_REDUCTION: immutable(bytes32)
 
 event TimingChanged:
     delay_seconds: uint256
@@ -84,6 +92,10 @@ def __init__(
     CLEARINGHOUSE = clearinghouse
     INSTRUMENTS = instruments
     ORACLE_HUB = oracle_hub
+    REFUSED_PRICE = self._refusal("fill: price")
+    REFUSED_MARGIN = self._refusal("fill: margin")
+    REFUSED_LIMIT = self._refusal("fill: limit")
+    REFUSED_REDUCTION = self._refusal("fill: nothing to reduce")
 
 
 # ---------------------------------------------------------------- owners of accounts
@@ -150,7 +162,7 @@ def cancel(order: IOrders.Order):
     if block.timestamp >= c.due:
         assert block.timestamp > c.deadline, "orders: due already"
         charge = c.lapse
-    self._end(id, order, c, CANCELLED, 0, charge, 0)
+    self._end(id, order, c, CANCELLED, 0, charge, empty(address))
 
 
 # ---------------------------------------------------------------- anyone
@@ -168,18 +180,11 @@ def execute(order: IOrders.Order, slot: uint256) -> uint256:
     id: bytes32 = self._id(order)
     c: IOrders.Commitment = self._live(id)
     assert block.timestamp <= c.deadline, "orders: window is over"
-    status: uint256 = extcall CLEARINGHOUSE.fill(
-        order.account,
-        order.instrument,
-        order.size,
-        self._fill_index(order.size, c, slot),
-        slot,
-        order.acceptable,
-        order.reduce_only,
-        c.reserved,
-        order.execution_fee,
-        msg.sender,
-    )
+    status: uint256 = 0
+    refusal: Bytes[MAX_REFUSAL] = b""
+    status, refusal = self._try_fill(order, c, slot)
+    if status == SKIPPED:
+        raw_revert(refusal)
     self._settle(id, order, c, status, slot)
     return status
 
@@ -200,7 +205,8 @@ def execute_many(
         status: uint256 = SKIPPED
         c: IOrders.Commitment = self._unpack(self._commitments[id])
         if self._executable(c, slots[i]):
-            status = self._try_fill(orders[i], c, slots[i])
+            refusal: Bytes[MAX_REFUSAL] = b""
+            status, refusal = self._try_fill(orders[i], c, slots[i])
         if status != SKIPPED:
             self._settle(id, orders[i], c, status, slots[i])
         statuses.append(status)
@@ -224,7 +230,7 @@ def expire(order: IOrders.Order, slot: uint256):
     charge: uint256 = 0
     if slot <= c.deadline:
         charge = c.lapse
-    self._end(id, order, c, EXPIRED, slot, charge, 0)
+    self._end(id, order, c, EXPIRED, slot, charge, empty(address))
 
 
 # ---------------------------------------------------------------- governor
@@ -317,9 +323,9 @@ def _settle(
             id=id, account=order.account, status=FILLED, slot=slot, charge=0, executor=msg.sender
         )
     elif status == FAILED_PRICE or status == FAILED_MARGIN:
-        self._end(id, order, c, status, slot, c.lapse, order.execution_fee)
+        self._end(id, order, c, status, slot, c.lapse, msg.sender)
     else:
-        self._end(id, order, c, status, slot, 0, 0)
+        self._end(id, order, c, status, slot, 0, empty(address))
 
 
 @internal
@@ -330,12 +336,12 @@ def _end(
     status: uint256,
     slot: uint256,
     charge: uint256,
-    fee: uint256,
+    executor: address,
 ):
     """
     @notice End an order unfilled.
     @param charge WAD, from the account to insurance
-    @param fee WAD, from the account to the caller
+    @param executor who gets the execution fee; the empty address: back to the account
     """
     self._commitments[id] = 0
     log IOrders.OrderEnded(
@@ -346,17 +352,23 @@ def _end(
         charge=charge,
         executor=msg.sender,
     )
-    extcall CLEARINGHOUSE.release(order.account, c.reserved, charge, fee, msg.sender)
+    extcall CLEARINGHOUSE.release(
+        order.account, c.reserved, charge, order.execution_fee, executor
+    )
 
 
 @internal
-def _try_fill(order: IOrders.Order, c: IOrders.Commitment, slot: uint256) -> uint256:
+def _try_fill(
+    order: IOrders.Order, c: IOrders.Commitment, slot: uint256
+) -> (uint256, Bytes[MAX_REFUSAL]):
     """
-    @notice Fill, or SKIPPED when the Clearinghouse reverts (a stale price, say).
+    @notice Fill an order, or learn why not: four refusals end it, any other (a stale price,
+            say, or too little gas) is passed on.
+    @return (status, what the Clearinghouse reverted with when the status is SKIPPED)
     """
-    success: bool = False
-    answer: Bytes[32] = b""
-    success, answer = raw_call(
+    filled: bool = False
+    answer: Bytes[MAX_REFUSAL] = b""
+    filled, answer = raw_call(
         CLEARINGHOUSE.address,
         abi_encode(
             order.account,
@@ -373,13 +385,27 @@ def _try_fill(order: IOrders.Order, c: IOrders.Commitment, slot: uint256) -> uin
                 "fill(bytes32,uint256,int256,uint256,uint256,uint256,bool,uint256,uint256,address)"
             ),
         ),
-        max_outsize=32,
-        gas=FILL_GAS,
+        max_outsize=MAX_REFUSAL,
         revert_on_failure=False,
     )
-    if not success:
-        return SKIPPED
-    return abi_decode(answer, uint256)
+    if filled:
+        return FILLED, b""
+    refusal: bytes32 = keccak256(answer)
+    if refusal == REFUSED_PRICE:
+        return FAILED_PRICE, b""
+    if refusal == REFUSED_MARGIN:
+        return FAILED_MARGIN, b""
+    if refusal == REFUSED_LIMIT:
+        return FAILED_LIMIT, b""
+    if refusal == REFUSED_REDUCTION:
+        return FAILED_REDUCTION, b""
+    return SKIPPED, answer
+
+
+@internal
+@pure
+def _refusal(reason: String[32]) -> bytes32:
+    return keccak256(abi_encode(reason, method_id=method_id("Error(string)")))
 
 
 @internal
