@@ -60,11 +60,11 @@ def _with_id(heads: uint256, tail: uint256, i: uint256, instrument: uint256) -> 
     """
     @notice (heads, tail) with the instrument at place i; 0 empties the place
     """
-    shift: uint256 = 16 * i
+    offset: uint256 = 16 * i
     if i < 2:
-        return (heads & ~(65535 << shift)) | (instrument << shift), tail
-    shift -= 32
-    return heads, (tail & ~(65535 << shift)) | (instrument << shift)
+        return (heads & ~(65535 << offset)) | (instrument << offset), tail
+    offset -= 32
+    return heads, (tail & ~(65535 << offset)) | (instrument << offset)
 
 
 @internal

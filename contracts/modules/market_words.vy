@@ -24,6 +24,7 @@ struct Market:
     index_sum: int256      # sum of floor(|q| * G0 / WAD)
     mark: int256           # the pool's result at the last accrual, premium reserve taken off
     requirement: uint256   # what the pool must hold for it
+    gap_due: int256        # not stored: gap fee of the time since, on its way to insurance
 
 
 WAD: constant(int256) = 10**18
@@ -47,6 +48,7 @@ def _unpack(w: uint256[5]) -> Market:
         index_sum=words._signed(w[3], 128, 128),
         mark=words._signed(w[4], 0, 128),
         requirement=words._unsigned(w[4], 128, 128),
+        gap_due=0,
     )
 
 
@@ -86,11 +88,11 @@ def _indices(first: uint256, second: uint256) -> (int256, int256):
 
 @internal
 @pure
-def _residual(forced: int256, forced_at: uint256, now: uint256, span: uint256) -> int256:
+def _residual(forced: int256, forced_at: uint256, at: uint256, span: uint256) -> int256:
     """
-    @notice What is left at `now` of size closed by force, entering the premium linearly over `span`
+    @notice What is left at `at` of size closed by force, entering the premium linearly over `span`
     """
-    elapsed: uint256 = min(now - forced_at, span)
+    elapsed: uint256 = min(at - forced_at, span)
     return forced - forced * convert(elapsed, int256) // convert(span, int256)
 
 
@@ -119,15 +121,6 @@ def _reserve(index: int256, depth: int256, net: int256, premium_net: int256) -> 
     @notice Premium that the pool would have to give back, rounded up (docs/SPEC.md 5.11)
     """
     return wad_math._ceil_div(index * net * (2 * premium_net - net), 2 * depth * WAD)
-
-
-@internal
-@pure
-def _base_cost(value: int256, size: int256) -> int256:
-    """
-    @notice Signed cost of `size` at `value` per unit, rounded up
-    """
-    return wad_math._ceil_div(value * size, WAD)
 
 
 @internal

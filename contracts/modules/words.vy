@@ -8,35 +8,35 @@
 
 @internal
 @pure
-def _unsigned(word: uint256, shift: uint256, bits: uint256) -> uint256:
+def _unsigned(word: uint256, offset: uint256, bits: uint256) -> uint256:
     """
-    @notice Field of `bits` bits from bit `shift`
+    @notice Field of `bits` bits from bit `offset`
     """
-    return (word >> shift) & ((1 << bits) - 1)
+    return (word >> offset) & ((1 << bits) - 1)
 
 
 @internal
 @pure
-def _signed(word: uint256, shift: uint256, bits: uint256) -> int256:
+def _signed(word: uint256, offset: uint256, bits: uint256) -> int256:
     """
     @notice The same, two's complement
     """
-    return convert(convert(word << (256 - shift - bits), bytes32), int256) >> (256 - bits)
+    return convert(convert(word << (256 - offset - bits), bytes32), int256) >> (256 - bits)
 
 
 @internal
 @pure
-def _put_unsigned(value: uint256, shift: uint256, bits: uint256) -> uint256:
+def _put_unsigned(amount: uint256, offset: uint256, bits: uint256) -> uint256:
     """
-    @notice The value at its place in an empty word
+    @notice The amount at its place in an empty word
     """
-    assert value >> bits == 0, "word: value too large"
-    return value << shift
+    assert amount >> bits == 0, "word: value too large"
+    return amount << offset
 
 
 @internal
 @pure
-def _put_signed(value: int256, shift: uint256, bits: uint256) -> uint256:
-    sign: int256 = value >> (bits - 1)
+def _put_signed(amount: int256, offset: uint256, bits: uint256) -> uint256:
+    sign: int256 = amount >> (bits - 1)
     assert sign == 0 or sign == -1, "word: value too large"
-    return ((convert(convert(value, bytes32), uint256) << (256 - bits)) >> (256 - bits)) << shift
+    return ((convert(convert(amount, bytes32), uint256) << (256 - bits)) >> (256 - bits)) << offset

@@ -1,0 +1,414 @@
+# pragma version 0.4.3
+# pragma nonreentrancy on
+"""
+@title Liquidator
+@notice Margin calls with a grace, and liquidation of what is missing and not more. Anyone may
+        call an account, liquidate it, buy its collateral, or ask for a deficit to be paid;
+        a part of the penalty is the pay.
+@dev Decides from one assessment of the Clearinghouse and acts through it, in the same call:
+     `liquidatable` and the act are one function. Nothing of the victim's is ever called.
+@custom:units money WAD unless `_native`; shares and rates ppm; times unix seconds
+@custom:signs size > 0 long; a liquidation closes against it
+@custom:rounding shortage up; collateral sold down
+@custom:halt none: liquidation is what must always work
+"""
+
+from snekmate.auth import ownable
+
+from contracts.interfaces import IClearinghouse
+from contracts.interfaces import IOracleHub
+from contracts.interfaces import IRiskEngine
+from contracts.interfaces import IVault
+from contracts.modules import account_words
+from contracts.modules import quotes
+from contracts.modules import scan
+
+initializes: ownable
+
+exports: (ownable.owner, ownable.transfer_ownership)
+
+WAD: constant(uint256) = 10**18
+PPM: constant(uint256) = 10**6
+RATE: constant(uint256) = 10**12
+LEVEL_FRESH: constant(uint256) = 2
+MODE_ISOLATED: constant(uint256) = 1
+MAX_BATCH: constant(uint256) = 64
+
+CLEARINGHOUSE: public(immutable(IClearinghouse))
+VAULT: public(immutable(IVault))
+ORACLE_HUB: public(immutable(IOracleHub))
+
+event MarginCalled:
+    account: indexed(bytes32)
+    health_ppm: int256      # equity / maintenance
+    deadline: uint256
+
+
+event CallCleared:
+    account: indexed(bytes32)
+
+
+event Liquidated:
+    account: indexed(bytes32)
+    instrument: indexed(uint256)
+    liquidator: indexed(address)
+    size: int256            # WAD, closed, against the position
+    equity: int256          # WAD, before
+    maintenance: uint256    # WAD, before
+    charged: uint256        # WAD, fee and penalty
+    reward: uint256         # WAD, the liquidator's part
+
+
+event DebtSold:
+    account: indexed(bytes32)
+    token: indexed(address)
+    buyer: indexed(address)
+    paid: uint256           # WAD, into the account
+    amount: uint256         # native, of the token
+
+
+event CallTermsChanged:
+    call_ppm: uint256
+    hard_ppm: uint256
+    isolated_grace: uint256
+    cross_grace: uint256
+
+
+event DebtSaleTermsChanged:
+    discount_ppm: uint256
+    threshold_wad: uint256
+
+
+struct CallTerms:
+    call_ppm: uint256         # of the way from maintenance to plain initial margin
+    hard_ppm: uint256         # of maintenance: below it no grace
+    isolated_grace: uint256   # seconds
+    cross_grace: uint256      # seconds
+
+
+_call_terms: uint256               # call 24 | hard 24 | isolated grace 32 | cross grace 32
+discount_ppm: public(uint256)      # off the oracle price, for who buys collateral
+debt_threshold: public(uint256)    # WAD, above it a healthy debtor's collateral may be bought
+
+
+@deploy
+def __init__(
+    owner: address, clearinghouse: IClearinghouse, vault: IVault, oracle_hub: IOracleHub
+):
+    ownable.__init__()
+    ownable._transfer_ownership(owner)
+    CLEARINGHOUSE = clearinghouse
+    VAULT = vault
+    ORACLE_HUB = oracle_hub
+
+
+# ---------------------------------------------------------------- anyone
+
+
+@external
+def call(account: bytes32):
+    """
+    @notice Call an account that is below its call line, or clear the call of one that is not.
+    @custom:reverts call: nothing to change; oracle: stale price
+    """
+    s: IClearinghouse.Assessment = staticcall CLEARINGHOUSE.assess(account, LEVEL_FRESH)
+    terms: CallTerms = self._load_terms()
+    line: uint256 = s.maintenance + scan._ceil_div(
+        (s.plain_initial - s.maintenance) * terms.call_ppm, PPM
+    )
+    below: bool = s.equity < convert(line, int256)
+    assert below != s.called, "call: nothing to change"
+    if not below:
+        extcall CLEARINGHOUSE.set_call(account, False, 0)
+        log CallCleared(account=account)
+        return
+    deadline: uint256 = block.timestamp + self._grace(s.mode, terms)
+    extcall CLEARINGHOUSE.set_call(account, True, deadline)
+    log MarginCalled(
+        account=account,
+        health_ppm=s.equity * convert(PPM, int256) // max(convert(s.maintenance, int256), 1),
+        deadline=deadline,
+    )
+
+
+@external
+def liquidate(account: bytes32, instrument: uint256, max_size: uint256) -> uint256:
+    """
+    @notice Close as much of a position as brings its account back to plain initial margin.
+    @param max_size WAD, the most to close; any large number for all that is needed
+    @return the liquidator's reward, WAD, as cash of bucket 0
+    @custom:reverts liquidation: own account; liquidation: not liquidatable;
+                    liquidation: nothing to close; account: no such position; oracle: stale price
+    """
+    return self._liquidate(account, instrument, max_size, msg.sender)
+
+
+@external
+def liquidate_many(
+    accounts: DynArray[bytes32, MAX_BATCH], instruments: DynArray[uint256, MAX_BATCH]
+) -> uint256:
+    """
+    @notice Liquidate several; what is not liquidatable, or fails, is skipped.
+    @param instruments the position to close, of each account
+    @return how many were liquidated
+    @custom:reverts liquidation: lengths differ
+    """
+    assert len(accounts) == len(instruments), "liquidation: lengths differ"
+    done: uint256 = 0
+    for i: uint256 in range(len(accounts), bound=MAX_BATCH):
+        success: bool = raw_call(
+            self,
+            abi_encode(
+                accounts[i],
+                instruments[i],
+                msg.sender,
+                method_id=method_id("liquidate_item(bytes32,uint256,address)"),
+            ),
+            revert_on_failure=False,
+        )
+        if success:
+            done += 1
+    return done
+
+
+@external
+@reentrant
+def liquidate_item(account: bytes32, instrument: uint256, liquidator: address):
+    """
+    @notice One item of a batch, in a call of its own so that it can fail alone.
+    @custom:reverts liquidation: only a batch
+    """
+    assert msg.sender == self, "liquidation: only a batch"
+    self._liquidate(account, instrument, max_value(uint256), liquidator)
+
+
+@external
+def absorb(account: bytes32) -> uint256:
+    """
+    @notice Let insurance pay a deficit that it could not pay before.
+    @return what is still unpaid, WAD
+    """
+    return extcall CLEARINGHOUSE.absorb(account, 0)
+
+
+@external
+def repay_with_collateral(
+    account: bytes32, token: address, amount_native: uint256, minimum: uint256
+) -> uint256:
+    """
+    @notice Pay debt of an account and take collateral for it, at the oracle price less a discount.
+    @param amount_native settlement tokens to pay, at most the debt (to the next native unit)
+    @param minimum native units of the token that the buyer wants at least; an account that has
+           less than its price buys gives all it has, so that no dust keeps a deficit open
+    @return native units of the token received
+    @custom:reverts debt: not for sale; debt: nothing to pay; debt: more than is owed; debt: too little collateral;
+                    oracle: stale price
+    """
+    s: IClearinghouse.Assessment = staticcall CLEARINGHOUSE.assess(account, LEVEL_FRESH)
+    assert s.cash < 0, "debt: not for sale"
+    assert amount_native > 0, "debt: nothing to pay"
+    debt: uint256 = convert(-s.cash, uint256)
+    assert self._is_liquidatable(s) or debt > self.debt_threshold, "debt: not for sale"
+    paid: uint256 = extcall CLEARINGHOUSE.repay(account, msg.sender, amount_native)
+    assert paid < debt + paid // amount_native, "debt: more than is owed"
+
+    listing: IVault.Listing = staticcall VAULT.listing(token)
+    price: uint256 = quotes._price(staticcall ORACLE_HUB.price(listing.feed, LEVEL_FRESH))
+    amount: uint256 = min(
+        paid * 10**listing.decimals * PPM // (price * (PPM - self.discount_ppm)),
+        staticcall VAULT.held(account, token),
+    )
+    assert amount >= minimum and amount > 0, "debt: too little collateral"
+    extcall VAULT.seize(account, token, amount, msg.sender)
+    log DebtSold(account=account, token=token, buyer=msg.sender, paid=paid, amount=amount)
+    return amount
+
+
+# ---------------------------------------------------------------- governor
+
+
+@external
+def set_call_terms(call_ppm: uint256, hard_ppm: uint256, isolated_grace: uint256, cross_grace: uint256):
+    """
+    @notice Where accounts are called, and how long they have.
+    @param call_ppm 1 to 999,999
+    @param hard_ppm 500,000 to 1,000,000
+    @param isolated_grace 0 to 86,400 seconds
+    @param cross_grace 0 to 86,400 seconds
+    @custom:reverts liquidation: out of range
+    """
+    ownable._check_owner()
+    assert (
+        call_ppm > 0
+        and call_ppm < PPM
+        and hard_ppm >= PPM // 2
+        and hard_ppm <= PPM
+        and isolated_grace <= 86_400
+        and cross_grace <= 86_400
+    ), "liquidation: out of range"
+    self._call_terms = (
+        call_ppm | (hard_ppm << 24) | (isolated_grace << 48) | (cross_grace << 80)
+    )
+    log CallTermsChanged(
+        call_ppm=call_ppm,
+        hard_ppm=hard_ppm,
+        isolated_grace=isolated_grace,
+        cross_grace=cross_grace,
+    )
+
+
+@external
+def set_debt_sale_terms(discount_ppm: uint256, threshold_wad: uint256):
+    """
+    @notice On which terms collateral is sold for debt.
+    @param discount_ppm 0 to 200,000
+    @param threshold_wad at most 10^9 USD
+    @custom:reverts liquidation: out of range
+    """
+    ownable._check_owner()
+    assert discount_ppm <= 200_000 and threshold_wad <= 10**27, "liquidation: out of range"
+    self.discount_ppm = discount_ppm
+    self.debt_threshold = threshold_wad
+    log DebtSaleTermsChanged(discount_ppm=discount_ppm, threshold_wad=threshold_wad)
+
+
+# ---------------------------------------------------------------- views
+
+
+@external
+@view
+@reentrant
+def call_terms() -> CallTerms:
+    return self._load_terms()
+
+
+@external
+@view
+@reentrant
+def liquidatable(account: bytes32) -> bool:
+    """
+    @notice Whether `liquidate` would act now; False when a price it needs is not fresh.
+    """
+    success: bool = False
+    answer: Bytes[448] = b""
+    success, answer = raw_call(
+        CLEARINGHOUSE.address,
+        abi_encode(account, LEVEL_FRESH, method_id=method_id("assess(bytes32,uint256)")),
+        max_outsize=448,
+        is_static_call=True,
+        revert_on_failure=False,
+    )
+    if not success:
+        return False
+    return self._is_liquidatable(abi_decode(answer, IClearinghouse.Assessment))
+
+
+@external
+@view
+@reentrant
+def preview(account: bytes32, instrument: uint256) -> int256:
+    """
+    @notice What `liquidate` would close now, WAD, against the position; 0 when nothing.
+    @custom:reverts account: no such position; oracle: stale price
+    """
+    s: IClearinghouse.Assessment = staticcall CLEARINGHOUSE.assess(account, LEVEL_FRESH)
+    if not self._is_liquidatable(s):
+        return 0
+    return self._size(account, instrument, s, max_value(uint256))
+
+
+# ---------------------------------------------------------------- internals
+
+
+@internal
+def _liquidate(
+    account: bytes32, instrument: uint256, max_size: uint256, liquidator: address
+) -> uint256:
+    assert account_words._owner(account) != liquidator, "liquidation: own account"
+    s: IClearinghouse.Assessment = staticcall CLEARINGHOUSE.assess(account, LEVEL_FRESH)
+    assert self._is_liquidatable(s), "liquidation: not liquidatable"
+    size: int256 = self._size(account, instrument, s, max_size)
+    charged: uint256 = 0
+    reward: uint256 = 0
+    charged, reward = extcall CLEARINGHOUSE.force_fill(
+        account, instrument, size, s.equity, liquidator
+    )
+    log Liquidated(
+        account=account,
+        instrument=instrument,
+        liquidator=liquidator,
+        size=size,
+        equity=s.equity,
+        maintenance=s.maintenance,
+        charged=charged,
+        reward=reward,
+    )
+    if s.count == 1 and s.collateral == 0 and s.equity * 2 < convert(s.maintenance, int256):
+        extcall CLEARINGHOUSE.absorb(account, instrument)  # acts only on a deficit
+    return reward
+
+
+@internal
+@view
+def _is_liquidatable(s: IClearinghouse.Assessment) -> bool:
+    """
+    @notice docs/SPEC.md 8.2
+    """
+    if s.equity >= convert(s.maintenance, int256):
+        return False
+    terms: CallTerms = self._load_terms()
+    if s.equity * convert(PPM, int256) < convert(terms.hard_ppm * s.maintenance, int256):
+        return True
+    if self._grace(s.mode, terms) == 0:
+        return True
+    return s.called and block.timestamp >= s.deadline
+
+
+@internal
+@view
+def _size(
+    account: bytes32, instrument: uint256, s: IClearinghouse.Assessment, max_size: uint256
+) -> int256:
+    """
+    @notice How much to close: the shortage over what a unit of closed value relieves; all of it
+            when h < 1/2, when closing relieves less than it costs, or when too little would stay.
+    @return WAD, against the position
+    """
+    risk: IRiskEngine = IRiskEngine(staticcall CLEARINGHOUSE.risk_engine())
+    r: IRiskEngine.Relief = staticcall risk.relief(
+        staticcall CLEARINGHOUSE.positions(account), instrument
+    )
+    held: uint256 = convert(abs(r.size), uint256)
+    size: uint256 = held
+    if s.equity * 2 >= convert(s.maintenance, int256) and r.rate > r.cost:
+        shortage: uint256 = convert(convert(s.plain_initial, int256) - s.equity, uint256)
+        size = min(
+            held, scan._ceil_div(shortage * RATE * WAD, r.index * (r.rate - r.cost))
+        )
+    size = min(size, max_size)
+    if (held - size) * r.index < r.minimum * WAD:
+        size = held
+    assert size > 0 and size <= max_size, "liquidation: nothing to close"
+    if r.size > 0:
+        return -convert(size, int256)
+    return convert(size, int256)
+
+
+@internal
+@pure
+def _grace(mode: uint256, terms: CallTerms) -> uint256:
+    if mode == MODE_ISOLATED:
+        return terms.isolated_grace
+    return terms.cross_grace
+
+
+@internal
+@view
+def _load_terms() -> CallTerms:
+    word: uint256 = self._call_terms
+    return CallTerms(
+        call_ppm=word & 16777215,
+        hard_ppm=(word >> 24) & 16777215,
+        isolated_grace=(word >> 48) & 4294967295,
+        cross_grace=word >> 80,
+    )

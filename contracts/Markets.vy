@@ -1,0 +1,721 @@
+# pragma version 0.4.3
+# pragma nonreentrancy on
+"""
+@title Markets
+@notice The other side of every trade: the state of each instrument (indices, rates, open
+        interest, sums) and the lines of pool, insurance and protocol. What an account gains
+        here the lines lose, to the unit, in the same call.
+@dev Only the Clearinghouse trades; anyone may accrue. Prices and terms come from the risk
+     engine, one call for both. Nothing here holds tokens or knows an account's cash.
+@custom:units sizes, prices, money WAD; protocol line micro-USD; rates ppm; times unix seconds
+@custom:signs size > 0 long; owed > 0 leaves the account; rate > 0 longs pay shorts
+@custom:rounding costs, fees and what is owed up; realised gains down (docs/ROUNDING.md)
+@custom:halt instruments are halted in Instruments; a deficit nobody can pay stops its own
+
+Symbols
+  S     index price          theta  fair value of one unit     D   premium depth
+  Q     longs - shorts       Q_p    the size premium sees: Q less the forced residual
+  G     money index of a side: what one unit of it has owed since listing
+  n     cost of a fill       N      cost of a position: the sum of its fills
+"""
+
+from snekmate.auth import ownable
+
+from contracts.interfaces import IMarkets
+from contracts.interfaces import IRiskEngine
+from contracts.modules import market_words
+from contracts.modules import terms
+from contracts.modules import wad_math
+from contracts.modules import words
+
+implements: IMarkets
+initializes: ownable
+
+exports: (ownable.owner, ownable.transfer_ownership)
+
+WAD: constant(int256) = 10**18
+PPM: constant(int256) = 10**6
+MICRO: constant(int256) = 10**12   # WAD of a micro-USD
+YEAR: constant(int256) = 31_536_000
+DAY: constant(int256) = 86_400
+MAX_INSTRUMENTS: constant(uint256) = 256
+ADDRESS_MASK: constant(uint256) = 2**160 - 1
+
+LEVEL_ANY: constant(uint256) = 0
+LEVEL_RECENT: constant(uint256) = 1
+LEVEL_FRESH: constant(uint256) = 2
+LEVEL_TIGHT: constant(uint256) = 3
+
+CLEARINGHOUSE: public(immutable(address))
+
+event SafetyChanged:
+    risk_engine: address
+    pool_factor_ppm: uint256
+    pool_slice_ppm: uint256
+    forced_window: uint256
+
+
+event InsuranceCapChanged:
+    instrument: indexed(uint256)
+    cap_wad: uint256
+
+
+_markets: HashMap[uint256, uint256[5]]             # market_words
+_ledger: uint256                                   # pool int96 | insurance uint96 | protocol uint64
+_totals: uint256                                   # mark int128 | requirement uint128
+_safety: uint256                                   # risk engine 160 | factor 24 | slice 24 | window 24
+insurance_cap: public(HashMap[uint256, uint256])   # WAD, the most for one deficit
+unpaid: public(HashMap[uint256, uint256])          # WAD, deficits that nobody paid
+_deficits: HashMap[bytes32, uint256]               # instrument 16 | unpaid WAD 112 | cap left WAD 112
+
+
+@deploy
+def __init__(owner: address, clearinghouse: address, risk_engine: address):
+    ownable.__init__()
+    ownable._transfer_ownership(owner)
+    CLEARINGHOUSE = clearinghouse
+    self._safety = convert(risk_engine, uint256)
+
+
+# ---------------------------------------------------------------- anyone's upkeep
+
+
+@external
+def accrue(instruments: DynArray[uint256, 16]):
+    """
+    @notice Bring funding, gap fee and the pool's mark of instruments up to now.
+    @dev At an unchanged price the number of calls changes nothing.
+    @custom:reverts oracle: no price; instruments: not listed
+    """
+    risk: IRiskEngine = self._risk_engine()
+    for instrument: uint256 in instruments:
+        q: IRiskEngine.Quote = staticcall risk.quote(instrument, LEVEL_ANY, 0)
+        self._store(instrument, q, self._accrued(instrument), 0, 0, 0)
+
+
+@external
+def mark_all(since: uint256) -> (int256, uint256):
+    """
+    @notice Accrue every instrument at a fresh price of a slot >= since.
+    @return (NAV, pool requirement), WAD
+    @custom:reverts market: price before request; oracle: stale price
+    """
+    risk: IRiskEngine = self._risk_engine()
+    for i: uint256 in range(staticcall risk.listed(), bound=MAX_INSTRUMENTS):
+        q: IRiskEngine.Quote = staticcall risk.quote(i + 1, LEVEL_FRESH, 0)
+        assert q.slot >= since, "market: price before request"
+        self._store(i + 1, q, self._accrued(i + 1), 0, 0, 0)
+    return (
+        words._signed(self._ledger, 0, 96) + words._signed(self._totals, 0, 128),
+        self._totals >> 128,
+    )
+
+
+# ---------------------------------------------------------------- the Clearinghouse's acts
+
+
+@external
+def fill(
+    instrument: uint256,
+    size: int256,
+    notional: int256,
+    settled: int256,
+    delta: int256,
+    fill_index: uint256,
+    acceptable: uint256,
+) -> IMarkets.Outcome:
+    """
+    @notice Fill an order at theta of its slot's price plus the mean premium on the way
+            (docs/SPEC.md 5.7): the integral, so that splitting gains nothing.
+    @param size WAD, of the position before
+    @param notional WAD, of the position before
+    @param settled index that the position was settled to
+    @param delta WAD, to trade
+    @param fill_index WAD, index price of the slot on the side that the order pays
+    @param acceptable WAD, worst average price; 0 any
+    @custom:reverts fill: price; fill: limit; oracle: ...
+    """
+    self._only_clearinghouse()
+    reducing: bool = size * delta < 0 and abs(delta) <= abs(size)
+    level: uint256 = LEVEL_TIGHT
+    if reducing:
+        level = LEVEL_RECENT
+    q: IRiskEngine.Quote = staticcall self._risk_engine().quote(instrument, level, fill_index)
+    m: market_words.Market = self._accrued(instrument)
+
+    price: int256 = convert(fill_index, int256)
+    traded: int256 = delta
+    minimum: int256 = convert(terms._min_notional(q.limit), int256) * WAD
+    if size + delta != 0 and abs(size + delta) * price < minimum:
+        assert reducing, "fill: limit"
+        traded = -size
+    assert reducing or terms._status(q.fill) + m.stopped == 0, "fill: limit"
+
+    net: int256 = m.long_interest - m.short_interest
+    cost: int256 = wad_math._ceil_div(convert(q.fill_fair, int256) * traded, WAD) + (
+        market_words._premium_cost(
+            price,
+            convert(terms._depth(q.fill), int256),
+            traded,
+            net - self._residual(m.forced, m.forced_at),
+        )
+    )
+    if acceptable != 0:
+        assert cost * WAD <= convert(acceptable, int256) * traded, "fill: price"
+
+    opened: int256 = abs(traded)
+    if size * traded < 0:
+        opened -= min(opened, abs(size))
+    gap_fee: int256 = wad_math._ceil_div(
+        opened * price * convert(terms._gap_ppm(q.fill), int256), PPM * 365 * WAD
+    )
+    o: IMarkets.Outcome = self._trade(
+        instrument,
+        q,
+        m,
+        size,
+        notional,
+        settled,
+        traded,
+        cost,
+        self._trading_fee(traded, net, price, q.fill),
+        gap_fee,
+    )
+    if not reducing:
+        self._check_limits(instrument, net, traded, q)
+    return o
+
+
+@external
+def force(
+    instrument: uint256,
+    size: int256,
+    notional: int256,
+    settled: int256,
+    delta: int256,
+    equity: int256,
+) -> IMarkets.Outcome:
+    """
+    @notice Close part of a position at theta less lambda (longs) or plus it (shorts): nobody can
+            move that price. The premium sees the size only over the forced window.
+    @param size WAD, of the position before
+    @param notional WAD, of the position before
+    @param settled index that the position was settled to
+    @param delta WAD, against the position, no more than it
+    @param equity WAD, of the account before: fee and penalty take no more than is left of it
+    """
+    self._only_clearinghouse()
+    q: IRiskEngine.Quote = staticcall self._risk_engine().quote(instrument, LEVEL_FRESH, 0)
+    m: market_words.Market = self._accrued(instrument)
+    index: int256 = convert(q.index, int256)
+    turnover: int256 = abs(delta) * index
+    spread: int256 = wad_math._ceil_div(
+        turnover * convert(terms._lambda_ppm(q.limit), int256), PPM * WAD
+    )
+    left: int256 = max(equity - spread, 0)
+    net: int256 = m.long_interest - m.short_interest
+    fee: int256 = min(self._trading_fee(delta, net, index, q.fill), left)
+    penalty: int256 = min(
+        wad_math._ceil_div(turnover * convert(terms._penalty_ppm(q.limit), int256), PPM * WAD),
+        left - fee,
+    )
+    reward: int256 = penalty * convert(terms._liquidator_bps(q.limit), int256) // 10_000
+
+    m.forced = self._residual(m.forced, m.forced_at) + delta
+    m.forced_at = block.timestamp
+    cost: int256 = wad_math._ceil_div(convert(q.fair, int256) * delta, WAD) + spread
+    o: IMarkets.Outcome = self._trade(
+        instrument, q, m, size, notional, settled, delta, cost, fee, penalty - reward
+    )
+    o.fee += convert(reward, uint256)
+    o.cash -= reward
+    o.reward = convert(reward, uint256)
+    return o
+
+
+@external
+def settle(instrument: uint256, size: int256, settled: int256) -> (int256, int256):
+    """
+    @notice Settle a position to its index without trading it.
+    @return (owed WAD, index it is settled to)
+    """
+    self._only_clearinghouse()
+    q: IRiskEngine.Quote = staticcall self._risk_engine().quote(instrument, LEVEL_TIGHT, 0)
+    m: market_words.Market = self._accrued(instrument)
+    index: int256 = m.short_index
+    if size > 0:
+        index = m.long_index
+    due: int256 = abs(size) * (index - settled)
+    owed: int256 = wad_math._ceil_div(due, WAD)
+    kept: int256 = wad_math._floor_div(due, WAD)
+    m.index_sum += (
+        market_words._index_part(size, index) - market_words._index_part(size, settled)
+    )
+    self._store(instrument, q, m, kept, owed - kept, 0)
+    return owed, index
+
+
+@external
+def absorb(account: bytes32, instrument: uint256, deficit: int256) -> int256:
+    """
+    @notice Pay a deficit: insurance first, up to the instrument's cap, then a slice of the pool.
+            The rest is recorded once and stops the instrument; asked again, only insurance
+            pays, and never more than the cap in all.
+    @param instrument the one that caused it; 0 for debt that no instrument caused
+    @param deficit WAD, > 0
+    @return paid, WAD
+    """
+    self._only_clearinghouse()
+    record: uint256 = self._deficits[account]
+    cause: uint256 = instrument
+    cap: int256 = 0
+    slice_ppm: int256 = 0
+    if record == 0:
+        cap = convert(self.insurance_cap[cause], int256)
+        slice_ppm = convert((self._safety >> 184) & 16777215, int256)
+    else:  # tried before: what is left of the cap, and the pool never twice
+        cause = record & 65535
+        cap = convert(record >> 128, int256)
+        self.unpaid[cause] -= words._unsigned(record, 16, 112)
+    word: uint256 = self._ledger
+    pool: int256 = words._signed(word, 0, 96)
+    insured: int256 = min(deficit, min(convert(words._unsigned(word, 96, 96), int256), cap))
+    nav: int256 = max(pool + words._signed(self._totals, 0, 128), 0)
+    pooled: int256 = min(deficit - insured, nav * slice_ppm // PPM)
+    rest: uint256 = convert(deficit - insured - pooled, uint256)
+    if rest > 0:
+        self.unpaid[cause] += rest
+        self._deficits[account] = (
+            cause
+            | words._put_unsigned(rest, 16, 112)
+            | words._put_unsigned(convert(cap - insured, uint256), 128, 112)
+        )
+        self._markets[cause][2] |= 1 << 192  # stopped
+    elif record != 0:
+        self._deficits[account] = 0
+    self._change_lines(-pooled, -insured)
+    log IMarkets.DeficitRecorded(
+        account=account,
+        instrument=cause,
+        deficit=convert(deficit, uint256),
+        insurance_paid=convert(insured, uint256),
+        pool_paid=convert(pooled, uint256),
+        unpaid=rest,
+    )
+    return insured + pooled
+
+
+@external
+def change_lines(pool: int256, insurance: int256):
+    """
+    @notice Money that comes into or leaves the lines beside trades, WAD.
+    @custom:reverts pool: not enough idle, when the pool line would pay what it has not
+    """
+    self._only_clearinghouse()
+    assert pool >= 0 or words._signed(self._ledger, 0, 96) + pool >= 0, "pool: not enough idle"
+    self._change_lines(pool, insurance)
+
+
+@external
+def take_protocol(scale: uint256) -> uint256:
+    """
+    @notice Take the protocol's line, in whole native units.
+    @param scale WAD of a native unit
+    @return amount in native units
+    """
+    self._only_clearinghouse()
+    word: uint256 = self._ledger
+    protocol: uint256 = word >> 192
+    micro: uint256 = convert(MICRO, uint256)
+    amount: uint256 = protocol * micro // scale
+    taken: uint256 = amount * scale // micro
+    self._ledger = (word & (2**192 - 1)) | ((protocol - taken) << 192)
+    self._change_lines(0, 0)
+    return amount
+
+
+@external
+def set_risk_engine(risk_engine: address):
+    """
+    @notice The Clearinghouse passes on the governor's choice, so that both ask the same engine.
+    """
+    self._only_clearinghouse()
+    self._safety = (self._safety & ~ADDRESS_MASK) | convert(risk_engine, uint256)
+    self._log_safety()
+
+
+# ---------------------------------------------------------------- governor
+
+
+@external
+def set_safety(pool_factor_ppm: uint256, pool_slice_ppm: uint256, forced_window: uint256):
+    """
+    @notice The figures of the pool's safety.
+    @param pool_factor_ppm 1,000,000 to 10,000,000: NAV over the pool's requirement
+    @param pool_slice_ppm 0 to 500,000: of NAV, the most the pool pays for one deficit
+    @param forced_window 600 to 1,000,000 seconds: a forced fill enters the premium over it
+    @custom:reverts market: figure out of range
+    """
+    ownable._check_owner()
+    assert (
+        pool_factor_ppm >= 10**6
+        and pool_factor_ppm <= 10**7
+        and pool_slice_ppm <= 500_000
+        and forced_window >= 600
+        and forced_window <= 1_000_000
+    ), "market: figure out of range"
+    self._safety = (
+        (self._safety & ADDRESS_MASK)
+        | (pool_factor_ppm << 160)
+        | (pool_slice_ppm << 184)
+        | (forced_window << 208)
+    )
+    self._log_safety()
+
+
+@external
+def set_insurance_cap(instrument: uint256, cap_wad: uint256):
+    """
+    @notice The most that insurance pays for one deficit of an instrument (0: plain debt).
+    @param cap_wad at most 10^9 USD
+    """
+    ownable._check_owner()
+    assert cap_wad <= 10**27, "market: figure out of range"
+    self.insurance_cap[instrument] = cap_wad
+    log InsuranceCapChanged(instrument=instrument, cap_wad=cap_wad)
+
+
+# ---------------------------------------------------------------- views
+
+
+@external
+@view
+@reentrant
+def indices(instruments: DynArray[uint256, 16]) -> DynArray[int256, 32]:
+    """
+    @notice Money indices (longs, shorts) of each instrument, accrued to this block
+    """
+    found: DynArray[int256, 32] = []
+    for instrument: uint256 in instruments:
+        long_index: int256 = 0
+        short_index: int256 = 0
+        long_index, short_index = market_words._indices(
+            self._markets[instrument][0], self._markets[instrument][1]
+        )
+        found.append(long_index)
+        found.append(short_index)
+    return found
+
+
+@external
+@view
+@reentrant
+def market(instrument: uint256) -> uint256[5]:
+    """
+    @return words index, funding, interest, sums, pool of docs/SPEC.md 5.1
+    """
+    return self._markets[instrument]
+
+
+@external
+@view
+@reentrant
+def ledger() -> (int256, uint256, uint256, int256, uint256):
+    """
+    @return (pool WAD, insurance WAD, protocol micro, sum of marks WAD, sum of requirements WAD)
+    """
+    word: uint256 = self._ledger
+    totals: uint256 = self._totals
+    return (
+        words._signed(word, 0, 96),
+        words._unsigned(word, 96, 96),
+        word >> 192,
+        words._signed(totals, 0, 128),
+        totals >> 128,
+    )
+
+
+@external
+@view
+@reentrant
+def safety() -> (address, uint256, uint256, uint256):
+    """
+    @return (risk engine, pool factor ppm, pool slice ppm, forced window seconds)
+    """
+    word: uint256 = self._safety
+    return (
+        convert(word & ADDRESS_MASK, address),
+        (word >> 160) & 16777215,
+        (word >> 184) & 16777215,
+        word >> 208,
+    )
+
+
+# ---------------------------------------------------------------- internals
+
+
+@internal
+@view
+def _only_clearinghouse():
+    assert msg.sender == CLEARINGHOUSE, "market: only clearinghouse"
+
+
+@internal
+@view
+def _risk_engine() -> IRiskEngine:
+    return IRiskEngine(convert(self._safety & ADDRESS_MASK, address))
+
+
+@internal
+def _trade(
+    instrument: uint256,
+    q: IRiskEngine.Quote,
+    m_before: market_words.Market,
+    size: int256,
+    notional: int256,
+    settled: int256,
+    delta: int256,
+    cost: int256,
+    fee: int256,
+    insured: int256,
+) -> IMarkets.Outcome:
+    """
+    @notice Roll a position by `delta` for `cost`: settle it to its index, realise what closes,
+            move the sums, split the fee (docs/SPEC.md 5.6, 5.9, 5.10), and store the market.
+    @param fee WAD, trading fee, split among insurance, protocol and pool
+    @param insured WAD, charged on top for insurance alone
+    """
+    m: market_words.Market = m_before
+    o: IMarkets.Outcome = empty(IMarkets.Outcome)
+    held: int256 = abs(size)
+    pool: int256 = 0
+    insurance: int256 = insured
+    if held != 0:
+        index: int256 = m.short_index
+        if size > 0:
+            index = m.long_index
+        due: int256 = held * (index - settled)
+        o.owed = wad_math._ceil_div(due, WAD)
+        pool = wad_math._floor_div(due, WAD)
+        insurance += o.owed - pool
+        m.index_sum -= market_words._index_part(size, settled)
+
+    o.delta = delta
+    o.cost = cost
+    o.size = size + delta
+    o.notional = notional + cost
+    if size * delta < 0:
+        closed: int256 = min(abs(delta), held)
+        closing_cost: int256 = wad_math._ceil_div(cost * closed, abs(delta))
+        stays: int256 = wad_math._floor_div(notional * (held - closed), held)
+        o.cash = stays - notional - closing_cost
+        o.notional = stays + cost - closing_cost
+        pool -= o.cash
+    if o.size != 0:
+        o.settled = m.short_index
+        if o.size > 0:
+            o.settled = m.long_index
+        m.index_sum += market_words._index_part(o.size, o.settled)
+    m.notional_sum += o.notional - notional
+    m.long_interest += max(o.size, 0) - max(size, 0)
+    m.short_interest += max(-o.size, 0) - max(-size, 0)
+
+    to_insurance: int256 = fee * convert(terms._fee_insurance_bps(q.limit), int256) // 10_000
+    micro: int256 = fee * convert(terms._fee_protocol_bps(q.limit), int256) // (10_000 * MICRO)
+    o.fee = convert(fee + insured, uint256)
+    o.cash -= o.owed + fee + insured
+    self._store(
+        instrument,
+        q,
+        m,
+        pool + fee - to_insurance - micro * MICRO,
+        insurance + to_insurance,
+        convert(micro, uint256),
+    )
+
+    interest: int256 = m.long_interest
+    if o.size < 0:
+        interest = m.short_interest
+    cap: int256 = convert(terms._oi_cap(q.limit), int256)
+    worth: int256 = wad_math._ceil_div(abs(o.size) * convert(q.index, int256), WAD)
+    o.crowding = convert(
+        wad_math._ceil_div(
+            worth * convert(terms._oi_rate_ppm(q.risk), int256) * min(interest, cap), PPM * cap
+        ),
+        uint256,
+    )
+    o.slot = q.slot
+    o.feed = terms._feed(q.underlying)
+    return o
+
+
+@internal
+@view
+def _accrued(instrument: uint256) -> market_words.Market:
+    """
+    @notice The market with its indices up to now. The gap fee that they took is paid to
+            insurance when the market is stored: `accrued_at` still tells since when.
+    """
+    m: market_words.Market = market_words._unpack(self._markets[instrument])
+    elapsed: int256 = convert(block.timestamp - m.accrued_at, int256)
+    m.long_index += (m.rate + m.gap) * elapsed
+    m.short_index += (m.gap - m.rate) * elapsed
+    m.gap_due = (m.long_interest + m.short_interest) * m.gap * elapsed // WAD
+    return m
+
+
+@internal
+def _store(
+    instrument: uint256,
+    q: IRiskEngine.Quote,
+    m_before: market_words.Market,
+    pool: int256,
+    insurance: int256,
+    protocol: uint256,
+):
+    """
+    @notice Give the market its rates from now on, the pool its mark and requirement
+            (docs/SPEC.md 5.5, 5.11, 5.12), and the lines what the act moved.
+    """
+    m: market_words.Market = m_before
+    index: int256 = convert(q.index, int256)
+    fair: int256 = convert(q.fair, int256)
+    depth: int256 = convert(terms._depth(q.fill), int256)
+    period: int256 = convert(terms._period(q.risk), int256)
+    net: int256 = m.long_interest - m.short_interest
+    residual: int256 = self._residual(m.forced, m.forced_at)
+
+    cap: int256 = index * convert(terms._funding_cap_ppm(q.risk), int256) // (PPM * DAY)
+    m.accrued_at = block.timestamp
+    m.rate = wad_math._floor_div(fair - convert(q.payoff, int256), period) + max(
+        -cap, min(cap, index * (net - residual) // (depth * period))
+    )
+    m.gap = wad_math._ceil_div(index * convert(terms._gap_ppm(q.fill), int256), PPM * YEAR)
+
+    mark: int256 = (
+        m.notional_sum
+        - wad_math._ceil_div(fair * net, WAD)
+        + wad_math._floor_div(
+            m.long_interest * m.long_index + m.short_interest * m.short_index, WAD
+        )
+        - m.index_sum
+        - market_words._reserve(index, depth, net, net - residual)
+    )
+    requirement: uint256 = 0
+    if net != 0:
+        requirement = staticcall self._risk_engine().pool_requirement(
+            q.risk, q.underlying, net, q.index
+        )
+    totals: uint256 = self._totals
+    self._totals = words._put_signed(
+        words._signed(totals, 0, 128) + mark - m.mark, 0, 128
+    ) | words._put_unsigned((totals >> 128) + requirement - m.requirement, 128, 128)
+    m.mark = mark
+    m.requirement = requirement
+    self._markets[instrument] = market_words._pack(m)
+
+    word: uint256 = self._ledger
+    pool_after: int256 = words._signed(word, 0, 96) + pool - m.gap_due
+    insurance_after: uint256 = convert(
+        convert(words._unsigned(word, 96, 96), int256) + insurance + m.gap_due, uint256
+    )
+    protocol_after: uint256 = (word >> 192) + protocol
+    self._ledger = (
+        words._put_signed(pool_after, 0, 96)
+        | words._put_unsigned(insurance_after, 96, 96)
+        | words._put_unsigned(protocol_after, 192, 64)
+    )
+    log IMarkets.MarketChanged(
+        instrument=instrument,
+        long_index=m.long_index,
+        short_index=m.short_index,
+        rate=m.rate,
+        gap=convert(m.gap, uint256),
+        long_interest=convert(m.long_interest, uint256),
+        short_interest=convert(m.short_interest, uint256),
+        forced=residual,
+        pool=pool_after,
+        insurance=insurance_after,
+        protocol=protocol_after,
+    )
+
+
+@internal
+def _change_lines(pool: int256, insurance: int256):
+    word: uint256 = self._ledger
+    pool_after: int256 = words._signed(word, 0, 96) + pool
+    insurance_after: uint256 = convert(
+        convert(words._unsigned(word, 96, 96), int256) + insurance, uint256
+    )
+    self._ledger = (
+        words._put_signed(pool_after, 0, 96)
+        | words._put_unsigned(insurance_after, 96, 96)
+        | ((word >> 192) << 192)
+    )
+    log IMarkets.LedgerChanged(
+        pool=pool_after, insurance=insurance_after, protocol=word >> 192
+    )
+
+
+@internal
+@view
+def _residual(forced: int256, forced_at: uint256) -> int256:
+    """
+    @notice Size closed by force that the premium does not see yet
+    """
+    if forced == 0:
+        return 0
+    return market_words._residual(forced, forced_at, block.timestamp, self._safety >> 208)
+
+
+@internal
+@pure
+def _trading_fee(delta: int256, net: int256, price: int256, fill_terms: uint256) -> int256:
+    """
+    @notice Maker rate on the part that brings the pool nearer to flat, taker on the rest
+    """
+    maker: int256 = 0
+    if delta * net < 0:
+        maker = min(abs(delta), abs(net))
+    rates: int256 = (
+        maker * convert(terms._maker_ppm(fill_terms), int256)
+        + (abs(delta) - maker) * convert(terms._taker_ppm(fill_terms), int256)
+    )
+    return wad_math._ceil_div(rates * price, PPM * WAD)
+
+
+@internal
+@view
+def _check_limits(instrument: uint256, net_before: int256, delta: int256, q: IRiskEngine.Quote):
+    """
+    @notice What may be open, asked of the state after a trade that is no reduction, and what the
+            pool can carry, when the trade raised |Q| (docs/SPEC.md 5.13)
+    """
+    word: uint256 = self._markets[instrument][2]
+    longs: uint256 = words._unsigned(word, 0, 96)
+    interest: uint256 = words._unsigned(word, 96, 96)
+    net: uint256 = max(longs, interest) - min(longs, interest)
+    if delta > 0:
+        interest = longs
+    assert (
+        interest <= terms._oi_cap(q.limit)
+        and interest * q.index <= terms._oi_cap_usd(q.limit) * 10**18
+    ), "fill: limit"
+    if net > convert(abs(net_before), uint256):
+        nav: int256 = words._signed(self._ledger, 0, 96) + words._signed(self._totals, 0, 128)
+        factor: uint256 = (self._safety >> 160) & 16777215
+        assert (
+            net * 10**6 <= terms._premium_max_ppm(q.fill) * terms._depth(q.fill)
+            and convert((self._totals >> 128) * factor, int256) <= PPM * nav
+        ), "fill: limit"
+
+
+@internal
+def _log_safety():
+    word: uint256 = self._safety
+    log SafetyChanged(
+        risk_engine=convert(word & ADDRESS_MASK, address),
+        pool_factor_ppm=(word >> 160) & 16777215,
+        pool_slice_ppm=(word >> 184) & 16777215,
+        forced_window=word >> 208,
+    )
