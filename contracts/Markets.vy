@@ -39,6 +39,7 @@ MICRO: constant(int256) = 10**12   # WAD of a micro-USD
 YEAR: constant(int256) = 31_536_000
 DAY: constant(int256) = 86_400
 MAX_INSTRUMENTS: constant(uint256) = 256
+MAX_GAP: constant(int256) = 2**56 - 1   # per unit and second: what its field holds
 ADDRESS_MASK: constant(uint256) = 2**160 - 1
 
 LEVEL_ANY: constant(uint256) = 0
@@ -590,7 +591,9 @@ def _store(
     m.rate = wad_math._floor_div(fair - convert(q.payoff, int256), period) + max(
         -cap, min(cap, index * (net - residual) // (depth * period))
     )
-    m.gap = wad_math._ceil_div(index * convert(terms._gap_ppm(q.fill), int256), PPM * YEAR)
+    m.gap = min(
+        wad_math._ceil_div(index * convert(terms._gap_ppm(q.fill), int256), PPM * YEAR), MAX_GAP
+    )
 
     mark: int256 = (
         m.notional_sum
