@@ -58,9 +58,9 @@ EXIT: constant(uint256) = requests.EXIT
 BELOW_MINIMUM: constant(uint256) = 1
 LAPSED: constant(uint256) = 2
 
-MIN_DELAY: constant(uint256) = 60
+MIN_DELAY: constant(uint256) = 10
 MAX_DELAY: constant(uint256) = 7 * 86_400
-MIN_WINDOW: constant(uint256) = 600
+MIN_WINDOW: constant(uint256) = 60
 MAX_WINDOW: constant(uint256) = 30 * 86_400
 MAX_EXIT_FEE_PPM: constant(uint256) = 50_000       # 5 %
 MIN_EXIT_FACTOR_PPM: constant(uint256) = 10**6     # NAV must cover the requirement
@@ -322,8 +322,8 @@ def claim_returned(receiver: address, controller: address = msg.sender) -> uint2
 def set_timing(delay_seconds: uint256, window_seconds: uint256):
     """
     @notice For requests made from now on.
-    @param delay_seconds 60 to 604,800 (a week)
-    @param window_seconds 600 to 2,592,000 (30 days)
+    @param delay_seconds 10 to 604,800 (a week)
+    @param window_seconds 60 to 2,592,000 (30 days)
     @custom:reverts ownable: caller is not the owner; pool: delay out of range;
                     pool: window out of range
     """

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.support.world import World
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -21,3 +26,12 @@ def pytest_report_header() -> str:
 def seed() -> int:
     """The seed of this run; `BALLAST_SEED=... make test` repeats it."""
     return int(os.environ["BALLAST_SEED"])
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    """The deployed protocol in its first state, on an in-process chain (tests/support/world.py)."""
+    from tests.support.world import fresh  # chain-free tests need no contracts compiled
+
+    with fresh() as built:
+        yield built

@@ -1,0 +1,240 @@
+"""What a deployment consists of, as data: whoever deploys, to whichever chain, does just this.
+
+    where = plan.addresses(deployer, nonce)               # before anything is deployed
+    for name in plan.CONTRACTS:
+        deploy(name, plan.constructor(artifact, where | {...}))
+    for call in plan.calls(parameters, prices, reporters, where | tokens):
+        send((where | tokens)[call.target], call.function, call.arguments)
+
+The contracts name each other in their constructors, so each must know where the others will be:
+an address follows from the deployer and its nonce, and the order of CONTRACTS fixes the nonces.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from eth_typing import HexAddress, HexStr
+from web3.types import Nonce
+from web3.utils.address import get_create_address
+
+from scripts.build import Artifact
+from scripts.parameters import Feed, Instrument, Parameters, Underlying
+from scripts.parameters.units import bps, factor_ppm, native, ppm, wad
+
+CONTRACTS = (
+    "OracleHub",
+    "Instruments",
+    "RiskEngine",
+    "Markets",
+    "Clearinghouse",
+    "Orders",
+    "Liquidator",
+    "Vault",
+    "LiquidityPool",
+)
+OWNED = CONTRACTS  # each has an owner, who is the deployer until it hands over
+
+NO_SOURCE = "0x" + "00" * 20
+PROBE = 1_000  # native units that a token's listing moves in and out
+
+_ALIASES = {"pool": "LiquidityPool"}  # arguments not named like their contract
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One transaction of the deployer: `target` is a contract of CONTRACTS or a token."""
+
+    target: str
+    function: str
+    arguments: tuple[Any, ...]
+
+
+def addresses(deployer: str, nonce: int) -> dict[str, str]:
+    """Where each contract will be when the deployer sends the first at this nonce."""
+    sender = HexAddress(HexStr(deployer))
+    created = (get_create_address(sender, Nonce(nonce + i)) for i in range(len(CONTRACTS)))
+    return {name: address.lower() for name, address in zip(CONTRACTS, created, strict=True)}
+
+
+def constructor(artifact: Artifact, known: Mapping[str, str]) -> tuple[str, ...]:
+    """The arguments of a contract's constructor: addresses by the names of its parameters.
+
+    `known` holds those of `addresses`, and "owner" and "settlement_token".
+    """
+    entry = next(e for e in artifact.abi if e["type"] == "constructor")
+    by_argument = {_snake(name): address for name, address in known.items()}
+    by_argument |= {alias: known[name] for alias, name in _ALIASES.items()}
+    return tuple(by_argument[parameter["name"]] for parameter in entry["inputs"])
+
+
+def calls(
+    terms: Parameters,
+    prices: Mapping[str, Decimal],
+    reporters: Sequence[str],
+    known: Mapping[str, str],
+) -> Iterator[Call]:
+    """What follows the constructors, in this order. Ids are the places in the file, from 1.
+
+    `prices`: USD per unit of each underlying, by which sizes follow from figures in USD.
+    `known`: addresses of contracts by name and of collateral tokens by symbol; the deployer must
+    hold PROBE of each token.
+    """
+    feeds = {name: i for i, name in enumerate(terms.feeds, 1)}
+    underlyings = {name: i for i, name in enumerate(terms.underlyings, 1)}
+
+    for feed in terms.feeds.values():
+        yield Call("OracleHub", "add_feed", (_feed(feed, terms),))
+    for listed, reporter in enumerate(reporters, 1):
+        majority = listed // 2 + 1
+        yield Call(
+            "OracleHub", "add_reporter", (reporter, max(majority, min(terms.oracle.quorum, listed)))
+        )
+    for underlying in terms.underlyings.values():
+        yield Call("Instruments", "add_underlying", _underlying(underlying, feeds))
+    for number, instrument in enumerate(terms.instruments.values(), 1):
+        yield Call(
+            "Instruments",
+            "add_instrument",
+            _instrument(instrument, underlyings, prices[instrument.underlying]),
+        )
+        yield Call("Markets", "set_insurance_cap", (number, wad(instrument.insurance_cap_usd)))
+
+    yield Call(
+        "RiskEngine",
+        "set_margin_terms",
+        (
+            ppm(terms.margin.gain_weight_percent),
+            ppm(terms.debt.maintenance_percent),
+            ppm(terms.debt.initial_percent),
+        ),
+    )
+    yield Call(
+        "Markets",
+        "set_safety",
+        (
+            factor_ppm(terms.pool.margin_factor),
+            ppm(terms.pool.deficit_share_percent),
+            terms.pool.forced_window_seconds,
+        ),
+    )
+    yield Call(
+        "Clearinghouse",
+        "set_debt_terms",
+        (wad(terms.debt.account_cap_usd), ppm(terms.debt.pool_share_percent)),
+    )
+    yield Call(
+        "Liquidator",
+        "set_call_terms",
+        (
+            ppm(terms.calls.call_line_percent),
+            ppm(terms.calls.hard_level_percent),
+            terms.calls.grace_isolated_seconds,
+            terms.calls.grace_cross_seconds,
+        ),
+    )
+    yield Call(
+        "Liquidator",
+        "set_debt_sale_terms",
+        (ppm(terms.debt.sale_discount_percent), wad(terms.debt.sale_threshold_usd)),
+    )
+    yield Call("Orders", "set_timing", (terms.orders.delay_seconds, terms.orders.window_seconds))
+    yield Call("Orders", "set_buffer", (ppm(terms.margin.order_buffer_percent),))
+    yield Call(
+        "LiquidityPool",
+        "set_timing",
+        (terms.pool.request_delay_seconds, terms.pool.request_window_seconds),
+    )
+    yield Call(
+        "LiquidityPool",
+        "set_exit_terms",
+        (factor_ppm(terms.pool.exit_factor), ppm(terms.pool.exit_fee_percent)),
+    )
+    for symbol, token in terms.collateral.items():
+        yield Call(symbol, "approve", (known["Vault"], PROBE))
+        yield Call(
+            "Vault",
+            "list_token",
+            (
+                known[symbol],
+                feeds[token.feed],
+                ppm(token.haircut_percent),
+                native(token.cap_tokens, token.decimals),
+                PROBE,
+            ),
+        )
+
+
+def _feed(feed: Feed, terms: Parameters) -> tuple[Any, ...]:
+    """A FeedConfig. The ring outlasts an order's window and the age of the oldest price in use."""
+    remembered = terms.orders.delay_seconds + terms.orders.window_seconds + feed.recent_seconds
+    return (
+        feed.decimals,
+        feed.grid_seconds,
+        max(16, -(-remembered // feed.grid_seconds)),
+        feed.fresh_seconds,
+        feed.recent_seconds,
+        ppm(feed.confidence_max_percent),
+        ppm(feed.width_percent),
+        NO_SOURCE,
+    )
+
+
+def _underlying(underlying: Underlying, feeds: Mapping[str, int]) -> tuple[Any, ...]:
+    """UnderlyingTerms and Gaps."""
+    return (
+        (
+            feeds[underlying.feed],
+            ppm(underlying.shock_percent),
+            factor_ppm(underlying.factor),
+            underlying.liquidity_usd,
+            ppm(underlying.concentration_percent),
+            underlying.cluster,
+            ppm(underlying.correlation_percent),
+        ),
+        (ppm(underlying.band_percent), ppm(underlying.tail_percent)),
+    )
+
+
+def _instrument(
+    instrument: Instrument, underlyings: Mapping[str, int], price: Decimal
+) -> tuple[Any, ...]:
+    """RiskTerms, FillTerms and LimitTerms of a future."""
+    return (
+        (
+            0,
+            underlyings[instrument.underlying],
+            0,
+            instrument.funding_period_seconds,
+            ppm(instrument.open_interest_rate_percent),
+            int(instrument.flat_reserve_usd * 1_000),
+            ppm(instrument.funding_cap_percent_per_day),
+            0,
+        ),
+        (
+            wad(instrument.depth_usd / price),
+            ppm(instrument.premium_max_percent),
+            ppm(instrument.maker_fee_percent),
+            ppm(instrument.taker_fee_percent),
+            ppm(instrument.gap_fee_percent_per_year),
+            ppm(instrument.lapse_charge_percent),
+        ),
+        (
+            wad(instrument.open_interest_cap_usd / price),
+            instrument.open_interest_cap_usd,
+            instrument.minimum_position_usd,
+            ppm(instrument.forced_discount_percent),
+            ppm(instrument.penalty_percent),
+            bps(instrument.liquidator_share_percent),
+            bps(instrument.insurance_fee_share_percent),
+            bps(instrument.protocol_fee_share_percent),
+        ),
+    )
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
