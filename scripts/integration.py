@@ -16,69 +16,26 @@ import subprocess
 import sys
 from pathlib import Path
 
-from scripts import nodes
+from scripts import attach, nodes
 from scripts.nodes import ROOT
 
 TESTS = ROOT / "tests" / "integration"
-NETWORK = "ballast"
 _NO_TESTS_COLLECTED = 5  # pytest's exit status
-
-# Brownie attaches to the node that already listens on this port; `cmd` only names its kind.
-_NETWORKS = """\
-live: []
-development:
-  - name: {name}
-    id: {name}
-    host: http://{host}
-    cmd: {kind}
-    timeout: 120
-    cmd_settings:
-      port: {port}
-      accounts: {accounts}
-      mnemonic: {mnemonic}
-      evm_version: {hardfork}
-      gas_limit: {gas_limit}
-"""
 
 
 def run(kind: str, arguments: list[str]) -> int:
     """Run the tests on one node; gives pytest's exit status."""
     with nodes.start(kind) as node:
-        home = ROOT / "build" / "brownie-home" / kind
-        _register(node, home)
         brownie = Path(sys.executable).with_name("brownie")
         command = [str(brownie), "test", str(TESTS.relative_to(ROOT))]
         print(f"-- integration tests on {kind} ({node.hardfork}) at {node.url}", flush=True)
         status = subprocess.run(
-            [*command, "--network", NETWORK, *arguments],
+            [*command, "--network", attach.NETWORK, *arguments],
             cwd=ROOT,
-            env={
-                **os.environ,
-                "HOME": str(home),
-                "BALLAST_EVM_VERSION": node.hardfork,
-                "BALLAST_NODE": kind,
-                "PYTHONWARNINGS": "ignore",
-            },
+            env={**os.environ, **attach.environment(node)},
             check=False,
         ).returncode
     return 0 if status == _NO_TESTS_COLLECTED else status
-
-
-def _register(node: nodes.Node, home: Path) -> None:
-    folder = home / ".brownie"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "network-config.yaml").write_text(
-        _NETWORKS.format(
-            name=NETWORK,
-            host=nodes.HOST,
-            kind=node.kind,
-            port=node.port,
-            accounts=node.accounts,
-            mnemonic=node.mnemonic,
-            hardfork=node.hardfork,
-            gas_limit=nodes.BLOCK_GAS_LIMIT,
-        )
-    )
 
 
 def main() -> int:
