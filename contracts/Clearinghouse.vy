@@ -431,13 +431,15 @@ def set_collateral(account: bytes32, mask: uint256):
 @external
 @view
 @reentrant
-def require_free(account: bytes32):
+def require_free(account: bytes32) -> bool:
     """
     @notice Revert unless the account may be as it is after value left it (docs/SPEC.md 2.6).
+    @return always true
     """
     a: account_words.Account = account_words._unpack(self._accounts[account])
     if a.count != 0 or a.cash < convert(a.reserved, int256):
         self._check_free(account)
+    return True
 
 
 @external
