@@ -235,34 +235,13 @@ def hold(
     """
     self._only(ORDERS)
     a: account_words.Account = account_words._unpack(self._accounts[account])
-    held: int256 = self._held(account, instrument).size
-    reducing: bool = held * size < 0 and (reduce_only or abs(size) <= abs(held))
-    assert reducing or not reduce_only, "order: nothing to reduce"
-    r: IRiskEngine.Requirement = empty(IRiskEngine.Requirement)
     reserve: uint256 = 0
     lapse: uint256 = 0
-    r, reserve, lapse = staticcall self._risk_engine.order_margin(
-        account_words._mode(account, a.mode),
-        self._book(account, a),
-        instrument,
-        size,
-        buffer_ppm,
-        reducing,
+    missing: int256 = 0
+    reserve, lapse, missing = self._order_terms(
+        account, a, instrument, size, reduce_only, execution_fee, buffer_ppm
     )
-    level: uint256 = LEVEL_TIGHT
-    if reducing:
-        level = LEVEL_RECENT
-        if execution_fee != 0:
-            r = staticcall self._risk_engine.requirement(
-                account_words._mode(account, a.mode), self._book(account, a), level, 0, 0
-            )
-    if not reducing or execution_fee != 0:
-        s: IClearinghouse.Assessment = self._weighed(account, a, r, level)
-        leaving: int256 = convert(a.reserved + execution_fee, int256)
-        assert (
-            s.equity_initial >= convert(s.initial + reserve, int256) + leaving
-            and s.cash - s.owed + convert(s.collateral_initial, int256) >= leaving
-        ), "account: not enough margin"
+    assert missing <= 0, "account: not enough margin"
     a.reserved += reserve
     self._store_cash(account, a, -convert(execution_fee, int256))
     a.cash -= convert(execution_fee, int256)
@@ -530,6 +509,33 @@ def assess(account: bytes32, level: uint256) -> IClearinghouse.Assessment:
 @external
 @view
 @reentrant
+def order_terms(
+    account: bytes32,
+    instrument: uint256,
+    size: int256,
+    reduce_only: bool,
+    execution_fee: uint256,
+    buffer_ppm: uint256,
+) -> (uint256, uint256, int256):
+    """
+    @notice What `hold` would reserve.
+    @return (reserved, lapse charge, margin missing: `hold` refuses when > 0), WAD
+    @custom:reverts as hold, but for margin
+    """
+    return self._order_terms(
+        account,
+        account_words._unpack(self._accounts[account]),
+        instrument,
+        size,
+        reduce_only,
+        execution_fee,
+        buffer_ppm,
+    )
+
+
+@external
+@view
+@reentrant
 def positions(account: bytes32) -> DynArray[IRiskEngine.Position, 16]:
     """
     @notice The book of an account, in the order of its words
@@ -643,6 +649,57 @@ def _check_filled(
         s = self._assessed(account, level, o.feed, fill_index)
         needed = convert(s.initial + s.reserved + o.crowding, int256)
         assert s.equity_initial >= needed, "fill: margin"
+
+
+@internal
+@view
+def _order_terms(
+    account: bytes32,
+    a: account_words.Account,
+    instrument: uint256,
+    size: int256,
+    reduce_only: bool,
+    execution_fee: uint256,
+    buffer_ppm: uint256,
+) -> (uint256, uint256, int256):
+    """
+    @notice Reserve and lapse charge of an order, and the margin that is missing for it. Its
+            execution fee leaves at once, on the terms of a withdrawal (docs/SPEC.md 6.2).
+    """
+    held: int256 = self._held(account, instrument).size
+    reducing: bool = held * size < 0 and (reduce_only or abs(size) <= abs(held))
+    assert reducing or not reduce_only, "order: nothing to reduce"
+    r: IRiskEngine.Requirement = empty(IRiskEngine.Requirement)
+    reserve: uint256 = 0
+    lapse: uint256 = 0
+    r, reserve, lapse = staticcall self._risk_engine.order_margin(
+        account_words._mode(account, a.mode),
+        self._book(account, a),
+        instrument,
+        size,
+        buffer_ppm,
+        reducing,
+    )
+    if reducing and execution_fee == 0:
+        return reserve, lapse, 0
+
+    level: uint256 = LEVEL_TIGHT
+    if reducing:
+        level = LEVEL_RECENT
+        r = staticcall self._risk_engine.requirement(
+            account_words._mode(account, a.mode), self._book(account, a), level, 0, 0
+        )
+    s: IClearinghouse.Assessment = self._weighed(account, a, r, level)
+    leaving: int256 = convert(a.reserved + execution_fee, int256)
+    return (
+        reserve,
+        lapse,
+        leaving
+        + max(
+            convert(s.initial + reserve, int256) - s.equity_initial,
+            s.owed - s.cash - convert(s.collateral_initial, int256),
+        ),
+    )
 
 
 # ---------------------------------------------------------------- equity
