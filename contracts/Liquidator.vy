@@ -16,6 +16,7 @@
 from snekmate.auth import ownable
 
 from contracts.interfaces import IClearinghouse
+from contracts.interfaces import ILiquidator
 from contracts.interfaces import IOracleHub
 from contracts.interfaces import IRiskEngine
 from contracts.interfaces import IVault
@@ -23,6 +24,7 @@ from contracts.modules import account_words
 from contracts.modules import quotes
 from contracts.modules import scan
 
+implements: ILiquidator
 initializes: ownable
 
 exports: (ownable.owner, ownable.transfer_ownership)
@@ -113,9 +115,7 @@ def call(account: bytes32):
     """
     s: IClearinghouse.Assessment = staticcall CLEARINGHOUSE.assess(account, LEVEL_FRESH)
     terms: CallTerms = self._load_terms()
-    line: uint256 = s.maintenance + scan._ceil_div(
-        (s.plain_initial - s.maintenance) * terms.call_ppm, PPM
-    )
+    line: uint256 = self._call_line(s.maintenance, s.plain_initial, terms)
     below: bool = s.equity < convert(line, int256)
     assert below != s.called, "call: nothing to change"
     if not below:
@@ -285,6 +285,16 @@ def call_terms() -> CallTerms:
 @external
 @view
 @reentrant
+def call_line(maintenance: uint256, plain_initial: uint256) -> uint256:
+    """
+    @notice Equity below which an account with these requirements may be called, WAD.
+    """
+    return self._call_line(maintenance, plain_initial, self._load_terms())
+
+
+@external
+@view
+@reentrant
 def liquidatable(account: bytes32) -> bool:
     """
     @notice Whether `liquidate` would act now; False when a price it needs is not fresh.
@@ -392,6 +402,15 @@ def _size(
     if r.size > 0:
         return -convert(size, int256)
     return convert(size, int256)
+
+
+@internal
+@pure
+def _call_line(maintenance: uint256, plain_initial: uint256, terms: CallTerms) -> uint256:
+    """
+    @notice docs/SPEC.md 8.1
+    """
+    return maintenance + scan._ceil_div((plain_initial - maintenance) * terms.call_ppm, PPM)
 
 
 @internal

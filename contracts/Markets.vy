@@ -23,6 +23,7 @@ from snekmate.auth import ownable
 
 from contracts.interfaces import IMarkets
 from contracts.interfaces import IRiskEngine
+from contracts.modules import fills
 from contracts.modules import market_words
 from contracts.modules import terms
 from contracts.modules import wad_math
@@ -137,7 +138,7 @@ def fill(
     @custom:reverts fill: price; fill: limit; oracle: ...
     """
     self._only_clearinghouse()
-    reducing: bool = size * delta < 0 and abs(delta) <= abs(size)
+    reducing: bool = fills._is_reduction(size, delta)
     level: uint256 = LEVEL_TIGHT
     if reducing:
         level = LEVEL_RECENT
@@ -146,15 +147,14 @@ def fill(
 
     price: int256 = convert(fill_index, int256)
     traded: int256 = delta
-    minimum: int256 = convert(terms._min_notional(q.limit), int256) * WAD
-    if size + delta != 0 and abs(size + delta) * price < minimum:
+    if fills._leaves_dust(size + delta, price, q.limit):
         assert reducing, "fill: limit"
         traded = -size
     assert reducing or terms._status(q.fill) + m.stopped == 0, "fill: limit"
 
     net: int256 = m.long_interest - m.short_interest
     cost: int256 = wad_math._ceil_div(convert(q.fill_fair, int256) * traded, WAD) + (
-        market_words._premium_cost(
+        fills._premium_cost(
             price,
             convert(terms._depth(q.fill), int256),
             traded,
@@ -164,12 +164,6 @@ def fill(
     if acceptable != 0:
         assert cost * WAD <= convert(acceptable, int256) * traded, "fill: price"
 
-    opened: int256 = abs(traded)
-    if size * traded < 0:
-        opened -= min(opened, abs(size))
-    gap_fee: int256 = wad_math._ceil_div(
-        opened * price * convert(terms._gap_ppm(q.fill), int256), PPM * 365 * WAD
-    )
     o: IMarkets.Outcome = self._trade(
         instrument,
         q,
@@ -179,8 +173,8 @@ def fill(
         settled,
         traded,
         cost,
-        self._trading_fee(traded, net, price, q.fill),
-        gap_fee,
+        fills._trading_fee(traded, net, price, q.fill),
+        fills._gap_fee(size, traded, price, q.fill),
     )
     if not reducing:
         self._check_limits(instrument, net, traded, q)
@@ -208,20 +202,18 @@ def force(
     self._only_clearinghouse()
     q: IRiskEngine.Quote = staticcall self._risk_engine().quote(instrument, LEVEL_FRESH, 0)
     m: market_words.Market = self._accrued(instrument)
-    index: int256 = convert(q.index, int256)
-    turnover: int256 = abs(delta) * index
-    spread: int256 = wad_math._ceil_div(
-        turnover * convert(terms._lambda_ppm(q.limit), int256), PPM * WAD
+    spread: int256 = 0
+    fee: int256 = 0
+    penalty: int256 = 0
+    reward: int256 = 0
+    spread, fee, penalty, reward = fills._forced_charges(
+        delta,
+        convert(q.index, int256),
+        m.long_interest - m.short_interest,
+        equity,
+        q.fill,
+        q.limit,
     )
-    left: int256 = max(equity - spread, 0)
-    net: int256 = m.long_interest - m.short_interest
-    fee: int256 = min(self._trading_fee(delta, net, index, q.fill), left)
-    penalty: int256 = min(
-        wad_math._ceil_div(turnover * convert(terms._penalty_ppm(q.limit), int256), PPM * WAD),
-        left - fee,
-    )
-    reward: int256 = penalty * convert(terms._liquidator_bps(q.limit), int256) // 10_000
-
     m.forced = self._residual(m.forced, m.forced_at) + delta
     m.forced_at = block.timestamp
     cost: int256 = wad_math._ceil_div(convert(q.fair, int256) * delta, WAD) + spread
@@ -669,22 +661,6 @@ def _residual(forced: int256, forced_at: uint256) -> int256:
     if forced == 0:
         return 0
     return market_words._residual(forced, forced_at, block.timestamp, self._safety >> 208)
-
-
-@internal
-@pure
-def _trading_fee(delta: int256, net: int256, price: int256, fill_terms: uint256) -> int256:
-    """
-    @notice Maker rate on the part that brings the pool nearer to flat, taker on the rest
-    """
-    maker: int256 = 0
-    if delta * net < 0:
-        maker = min(abs(delta), abs(net))
-    rates: int256 = (
-        maker * convert(terms._maker_ppm(fill_terms), int256)
-        + (abs(delta) - maker) * convert(terms._taker_ppm(fill_terms), int256)
-    )
-    return wad_math._ceil_div(rates * price, PPM * WAD)
 
 
 @internal

@@ -70,26 +70,6 @@ struct Posting:
     reports: DynArray[reporters.SignedReport, reporters.MAX_QUORUM]
 
 
-struct FeedConfig:
-    decimals: uint256                # 0 to 18, of the mantissas
-    grid_seconds: uint256            # between slots; 1 for a feed with a source
-    ring_length: uint256             # slots remembered
-    max_age_seconds: uint256         # fresh
-    max_age_recent_seconds: uint256  # recent
-    conf_max_ppm: uint256            # tight
-    width_ppm: uint256               # of a quorum; 0 for a feed with a source
-    source: address                  # IPriceSource, or empty for reports
-
-
-struct FeedState:
-    price_wad: uint256    # 0 before the first price
-    conf_ppm: uint256
-    slot: uint256
-    previous: uint256
-    age_seconds: uint256
-    level: uint256        # the strictest that a reading would pass now
-
-
 event PricePosted:
     feed: indexed(uint256)
     slot: uint256
@@ -102,7 +82,7 @@ event PricePosted:
 
 event FeedChanged:
     feed: indexed(uint256)
-    config: FeedConfig
+    config: IOracleHub.FeedConfig
 
 
 feed_count: public(uint256)         # feeds are 1 to feed_count
@@ -268,7 +248,7 @@ def latest_slot(feed: uint256) -> uint256:
 @external
 @view
 @reentrant
-def state(feed: uint256) -> FeedState:
+def state(feed: uint256) -> IOracleHub.FeedState:
     """
     @notice The stored price in plain fields; answers also when it is stale.
     @custom:reverts oracle: unknown feed
@@ -276,8 +256,8 @@ def state(feed: uint256) -> FeedState:
     word: uint256 = self._listed_state(feed)
     slot: uint256 = feed_words._slot(word)
     if slot == 0:
-        return empty(FeedState)
-    return FeedState(
+        return empty(IOracleHub.FeedState)
+    return IOracleHub.FeedState(
         price_wad=feed_words._median(word) * self._unit(word),
         conf_ppm=feed_words._conf_ppm(word),
         slot=slot,
@@ -290,7 +270,7 @@ def state(feed: uint256) -> FeedState:
 @external
 @view
 @reentrant
-def feed_config(feed: uint256) -> FeedConfig:
+def feed_config(feed: uint256) -> IOracleHub.FeedConfig:
     """
     @custom:reverts oracle: unknown feed
     """
@@ -301,7 +281,7 @@ def feed_config(feed: uint256) -> FeedConfig:
 
 
 @external
-def add_feed(config: FeedConfig) -> uint256:
+def add_feed(config: IOracleHub.FeedConfig) -> uint256:
     """
     @notice List a feed. Decimals, grid, ring length and kind stay as they are for ever: what is
             stored could not be read, or a slot could be fixed twice, after a change of them.
@@ -341,7 +321,7 @@ def set_feed_limits(
             range, width of a source is 0
     """
     ownable._check_owner()
-    config: FeedConfig = self._config(self._listed_state(feed), self.shapes[feed])
+    config: IOracleHub.FeedConfig = self._config(self._listed_state(feed), self.shapes[feed])
     config.max_age_seconds = max_age_seconds
     config.max_age_recent_seconds = max_age_recent_seconds
     config.conf_max_ppm = conf_max_ppm
@@ -356,7 +336,7 @@ def set_feed_source(feed: uint256, source: address):
     @custom:reverts oracle: unknown feed, feed has no source, source has no code
     """
     ownable._check_owner()
-    config: FeedConfig = self._config(self._listed_state(feed), self.shapes[feed])
+    config: IOracleHub.FeedConfig = self._config(self._listed_state(feed), self.shapes[feed])
     assert config.source != empty(address), "oracle: feed has no source"
     assert source.is_contract, "oracle: source has no code"
     config.source = source
@@ -505,8 +485,8 @@ def _listed_state(feed: uint256) -> uint256:
 
 @internal
 @pure
-def _config(word: uint256, shape: uint256) -> FeedConfig:
-    return FeedConfig(
+def _config(word: uint256, shape: uint256) -> IOracleHub.FeedConfig:
+    return IOracleHub.FeedConfig(
         decimals=feed_words._decimals(word),
         grid_seconds=feed_words._grid(shape),
         ring_length=feed_words._ring_length(shape),
@@ -519,7 +499,7 @@ def _config(word: uint256, shape: uint256) -> FeedConfig:
 
 
 @internal
-def _set_config(feed: uint256, config: FeedConfig):
+def _set_config(feed: uint256, config: IOracleHub.FeedConfig):
     """
     @notice Store what may change of a feed, within its bounds.
     """

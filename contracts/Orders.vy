@@ -67,12 +67,6 @@ event BufferChanged:
     buffer_ppm: uint256
 
 
-struct Policy:
-    delay_seconds: uint256    # from commit to due
-    window_seconds: uint256   # from due to the last block time of a fill
-    buffer_ppm: uint256       # of the margin added, reserved on top of it
-
-
 _commitments: HashMap[bytes32, uint256]  # due 40 | window 16 | feed 16 | reserved 92 | lapse 92
 _policy: uint256                         # delay 32 | window 32 | buffer 32
 
@@ -113,7 +107,7 @@ def commit(order: IOrders.Order) -> bytes32:
     assert account_words._owner(order.account) == msg.sender, "account: not the owner"
     id: bytes32 = self._id(order)
     assert self._commitments[id] == 0, "orders: already committed"
-    policy: Policy = self._load_policy()
+    policy: IOrders.Policy = self._load_policy()
     assert policy.delay_seconds != 0, "orders: no delay set"
 
     c: IOrders.Commitment = empty(IOrders.Commitment)
@@ -263,7 +257,7 @@ def set_buffer(buffer_ppm: uint256):
     """
     ownable._check_owner()
     assert buffer_ppm <= MAX_BUFFER_PPM, "orders: buffer out of range"
-    policy: Policy = self._load_policy()
+    policy: IOrders.Policy = self._load_policy()
     self._store_policy(policy.delay_seconds, policy.window_seconds, buffer_ppm)
     log BufferChanged(buffer_ppm=buffer_ppm)
 
@@ -300,7 +294,7 @@ def executable(order: IOrders.Order, slot: uint256) -> bool:
 
 @external
 @view
-def policy() -> Policy:
+def policy() -> IOrders.Policy:
     """
     @notice Delay, window and buffer of orders committed from now on.
     """
@@ -491,9 +485,9 @@ def _unpack(word: uint256) -> IOrders.Commitment:
 
 @internal
 @view
-def _load_policy() -> Policy:
+def _load_policy() -> IOrders.Policy:
     word: uint256 = self._policy
-    return Policy(
+    return IOrders.Policy(
         delay_seconds=words._unsigned(word, 0, 32),
         window_seconds=words._unsigned(word, 32, 32),
         buffer_ppm=words._unsigned(word, 64, 32),

@@ -39,6 +39,8 @@ MAX_HAIRCUT_PPM: constant(uint256) = 10**6        # 100 %: held, but counts for 
 MAX_HAIRCUT_RISE_PPM: constant(uint256) = 50_000  # 5 points a day, so that owners can follow
 HAIRCUT_PERIOD: constant(uint256) = 86_400
 
+LEVEL_ANY: constant(uint256) = 0
+
 CAUSE_DEPOSIT: constant(uint256) = 1
 CAUSE_WITHDRAWAL: constant(uint256) = 2
 CAUSE_MOVE: constant(uint256) = 3
@@ -249,31 +251,26 @@ def value(account: bytes32, mask: uint256, level: uint256) -> (uint256, uint256)
     @dev The Clearinghouse asks in the middle of `withdraw` and `move`, when the books are
          closed already; hence no lock.
     @param mask bit i set: the account holds some of token i
-    @param level freshness that the prices must have (IOracleHub)
+    @param level freshness that the prices must have (IOracleHub); at 0 a token without a price
+           counts for nothing
     @return (maintenance value, initial value), WAD, each token rounded down
     @custom:reverts oracle: ...
     """
-    if mask == 0:
-        return 0, 0
-    places: DynArray[uint256, MAX_TOKENS] = []
-    held: DynArray[Token, MAX_TOKENS] = []
-    feeds: DynArray[uint256, 16] = []
-    for place: uint256 in range(MAX_TOKENS):
-        if (mask >> place) & 1 == 1:
-            t: Token = self._load_terms(place)
-            places.append(place)
-            held.append(t)
-            feeds.append(t.feed)
-    prices: DynArray[uint256, 16] = staticcall ORACLE_HUB.prices(feeds, level)
-    worth: uint256 = 0
-    for i: uint256 in range(len(places), bound=MAX_TOKENS):
-        worth += (
-            self._balances[account][places[i]]
-            * quotes._price(prices[i])
-            * (PPM - held[i].haircut_ppm)
-            // (PPM * 10 ** held[i].decimals)
-        )
+    worth: uint256 = self._value(account, mask, level, 0, 0)
     return worth, worth
+
+
+@external
+@view
+@reentrant
+def value_at(account: bytes32, mask: uint256, feed: uint256, price: uint256) -> uint256:
+    """
+    @notice What collateral would count for, were one feed's price another one.
+    @param feed the one whose stored price is replaced; 0: none
+    @param price WAD, in its place
+    @return WAD, each token rounded down
+    """
+    return self._value(account, mask, LEVEL_ANY, feed, price)
 
 
 @external
@@ -322,6 +319,43 @@ def tokens() -> DynArray[address, MAX_TOKENS]:
 
 
 # ---------------------------------------------------------------- balances
+
+
+@internal
+@view
+def _value(
+    account: bytes32, mask: uint256, level: uint256, feed: uint256, price: uint256
+) -> uint256:
+    """
+    @notice Collateral after haircuts, with a WAD price in the place of one feed's stored one. At
+            level 0, which no act asks, a token whose feed has no price yet counts for nothing.
+    """
+    if mask == 0:
+        return 0
+    places: DynArray[uint256, MAX_TOKENS] = []
+    held: DynArray[Token, MAX_TOKENS] = []
+    feeds: DynArray[uint256, 16] = []
+    for place: uint256 in range(MAX_TOKENS):
+        if (mask >> place) & 1 == 1:
+            t: Token = self._load_terms(place)
+            if level == LEVEL_ANY and staticcall ORACLE_HUB.latest_slot(t.feed) == 0:
+                continue
+            places.append(place)
+            held.append(t)
+            feeds.append(t.feed)
+    prices: DynArray[uint256, 16] = staticcall ORACLE_HUB.prices(feeds, level)
+    worth: uint256 = 0
+    for i: uint256 in range(len(places), bound=MAX_TOKENS):
+        index: uint256 = quotes._price(prices[i])
+        if feeds[i] == feed:
+            index = price
+        worth += (
+            self._balances[account][places[i]]
+            * index
+            * (PPM - held[i].haircut_ppm)
+            // (PPM * 10 ** held[i].decimals)
+        )
+    return worth
 
 
 @internal

@@ -121,12 +121,3 @@ def _reserve(index: int256, depth: int256, net: int256, premium_net: int256) -> 
     @notice Premium that the pool would have to give back, rounded up (docs/SPEC.md 5.11)
     """
     return wad_math._ceil_div(index * net * (2 * premium_net - net), 2 * depth * WAD)
-
-
-@internal
-@pure
-def _premium_cost(index: int256, depth: int256, size: int256, premium_net: int256) -> int256:
-    """
-    @notice What moving the premium from premium_net to premium_net + size costs, rounded up
-    """
-    return wad_math._ceil_div(index * size * (2 * premium_net + size), 2 * depth * WAD)
