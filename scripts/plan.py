@@ -67,9 +67,14 @@ def constructor(artifact: Artifact, known: Mapping[str, str]) -> tuple[str, ...]
     `known` holds those of `addresses`, and "owner" and "settlement_token".
     """
     entry = next(e for e in artifact.abi if e["type"] == "constructor")
-    by_argument = {_snake(name): address for name, address in known.items()}
-    by_argument |= {alias: known[name] for alias, name in _ALIASES.items()}
-    return tuple(by_argument[parameter["name"]] for parameter in entry["inputs"])
+    named = by_argument(known)
+    return tuple(named[parameter["name"]] for parameter in entry["inputs"])
+
+
+def by_argument(known: Mapping[str, str]) -> dict[str, str]:
+    """Addresses by the names that contracts have for each other: `risk_engine` for RiskEngine."""
+    named = {_snake(name): address for name, address in known.items()}
+    return named | {alias: known[name] for alias, name in _ALIASES.items()}
 
 
 def calls(
