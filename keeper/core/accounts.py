@@ -62,6 +62,17 @@ def unlisted(book: tuple[InstrumentId, ...], instrument: InstrumentId) -> tuple[
     return tuple(last if one == instrument else one for one in book[:-1])
 
 
+def fits(record: Account) -> bool:
+    """Whether cash and reserve fit their fields."""
+    return -(1 << 111) <= record.cash < 1 << 111 and 0 <= record.reserved < 1 << 96
+
+
+def position_fits(position: Position) -> bool:
+    """Whether size and notional fit the word that they share."""
+    half = 1 << 127
+    return -half <= position.size < half and -half <= position.notional < half
+
+
 def encode(record: Account) -> tuple[int, int]:
     """The account word and its tail; ValueError names a field out of bounds."""
     ids = dict.fromkeys(("id0", "id1", *_TAIL_IDS), 0)

@@ -19,6 +19,14 @@ def notional(fair: int, index: int, delta: int, premium_size: int, depth: int) -
     return mul_ceil(fair, delta) + premium
 
 
+def acceptable(cost: int, delta: int, price: int) -> bool:
+    """Whether a trade costs a buyer at most, or brings a seller at least, `price` a unit.
+
+    `price` is WAD; sells have a negative delta and a negative cost (SPEC 6.6).
+    """
+    return cost * WAD <= price * delta
+
+
 def forced_charge(index: int, delta: int, lambda_ppm: int) -> int:
     """λ of a liquidating fill, WAD, rounded up (SPEC 5.8)."""
     return ceil_div(index * abs(delta) * lambda_ppm, PPM * WAD)

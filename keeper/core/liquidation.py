@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from keeper.core import fills, margin
 from keeper.core.terms import Terms
-from keeper.core.types import Mode
+from keeper.core.types import Mode, require
 from keeper.core.units import BPS, PPM, WAD, ceil_div, floor_div, ppm_ceil
 
 
@@ -35,6 +35,8 @@ class Assessment:
     maintenance: int
     plain_initial: int
     initial: int
+    settled_cash: int = 0  # cash less what is owed by index: equity without any gain
+    collateral_initial: int = 0  # what equity counts of collateral
 
 
 def call_line(assessed: Assessment, call_ppm: int) -> int:
@@ -46,45 +48,51 @@ def liquidatable(
     assessed: Assessment, mode: Mode, called: bool, deadline: int, policy: Policy, now: int
 ) -> bool:
     """Whether positions of the account may be closed by anyone (SPEC 8.2)."""
-    if assessed.maintenance == 0:
+    if assessed.equity >= assessed.maintenance:
         return False
     if assessed.equity * PPM < policy.hard_ppm * assessed.maintenance:
         return True
-    warned = policy.grace(mode) == 0 or (called and now >= deadline)
-    return assessed.equity < assessed.maintenance and warned
+    return policy.grace(mode) == 0 or (called and now >= deadline)
 
 
-def marginal_rate_ppm(terms: Terms, loss: int) -> int:
-    """How much plain initial falls per notional closed; `loss` is the underlying's L (SPEC 8.3)."""
+def relief(terms: Terms, exposure: int) -> int:
+    """How much plain initial falls per notional closed, in 10^-12 (SPEC 8.3).
+
+    `exposure` is the WAD notional of the account's positions on the underlying. Concentration is
+    convex, so its slope at the whole of it never lets a liquidation close too much.
+    """
     under = terms.underlying
-    rate = floor_div(under.factor_ppm * under.shock_ppm, PPM)
-    rate += terms.risk.funding_cap_ppm_per_day // margin.PROVISION_PER_DAY
-    notional = margin.shocked_notional(loss, under.shock_ppm)
+    rate = under.factor_ppm * under.shock_ppm
+    rate += floor_div(terms.risk.funding_cap_ppm_per_day * PPM, margin.PROVISION_PER_DAY)
     liquidity = under.liquidity_wad
-    if notional > liquidity:
-        rate += floor_div(under.concentration_ppm * (2 * notional - liquidity), liquidity)
+    if exposure > liquidity:
+        slope = under.concentration_ppm * (2 * exposure - liquidity) * PPM
+        rate += floor_div(slope, liquidity)
     return rate
 
 
-def cost_ppm(terms: Terms) -> int:
-    """What closing costs the account, per notional."""
-    return terms.limit.penalty_ppm + terms.limit.lambda_ppm + terms.fill.taker_ppm
+def cost(terms: Terms) -> int:
+    """What closing costs the account per notional, in 10^-12."""
+    return PPM * (terms.limit.penalty_ppm + terms.limit.lambda_ppm + terms.fill.taker_ppm)
 
 
-def closing_size(assessed: Assessment, size: int, index: int, loss: int, terms: Terms) -> int:
-    """Units to close, > 0 and at most |size|: what is missing to plain initial (SPEC 8.3).
+def closing_size(
+    assessed: Assessment, size: int, index: int, exposure: int, terms: Terms, most: int
+) -> int:
+    """Units to close of a position: what is missing to plain initial (SPEC 8.3).
 
     Everything when half of maintenance is gone, when closing costs as much as it frees, or when
-    what stays would be below the minimum.
+    what stays would be below the minimum; refused where `most` forbids that.
     """
-    held = abs(size)
-    rate, cost = marginal_rate_ppm(terms, loss), cost_ppm(terms)
-    if assessed.equity * 2 < assessed.maintenance or rate <= cost:
-        return held
-    shortage = assessed.plain_initial - assessed.equity
-    wanted = ceil_div(shortage * PPM * WAD, index * (rate - cost))
-    if wanted >= held or leaves_dust(held - wanted, index, terms):
-        return held
+    held = wanted = abs(size)
+    freed = relief(terms, exposure) - cost(terms)
+    if assessed.equity * 2 >= assessed.maintenance and freed > 0:
+        shortage = assessed.plain_initial - assessed.equity
+        wanted = min(held, ceil_div(shortage * PPM * PPM * WAD, index * freed))
+    wanted = min(wanted, most)
+    if leaves_dust(held - wanted, index, terms):
+        wanted = held
+    require(0 < wanted <= most, "liquidation: nothing to close")
     return wanted
 
 

@@ -13,7 +13,7 @@ from keeper.core import pricing
 from keeper.core.quotes import Quote
 from keeper.core.terms import Terms, UnderlyingTerms
 from keeper.core.types import FeedId, InstrumentId, Mode, require
-from keeper.core.units import PPM, WAD, ceil_div, mul_floor, ppm_ceil, ppm_floor
+from keeper.core.units import PPM, WAD, ceil_div, mul_ceil, mul_floor, ppm_ceil, ppm_floor
 
 PROVISION_PER_DAY = 3  # funding is provided for 8 hours
 
@@ -76,8 +76,8 @@ def crowding(size: int, index: int, interest: int, terms: Terms) -> int:
     nothing.
     """
     cap = terms.limit.oi_cap_wad
-    crowd = abs(size) * index * terms.risk.oi_rate_ppm * min(interest, cap)
-    return ceil_div(crowd, PPM * WAD * cap)
+    crowd = mul_ceil(abs(size), index) * terms.risk.oi_rate_ppm * min(interest, cap)
+    return ceil_div(crowd, PPM * cap)
 
 
 def requirement(

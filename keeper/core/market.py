@@ -119,6 +119,24 @@ def pool_covers(lines: Lines, pool_factor_ppm: int) -> bool:
     return lines.requirement * pool_factor_ppm <= PPM * lines.nav
 
 
+def fits(market: Market) -> bool:
+    """Whether the sums that grow without a bound of their own fit their fields."""
+    return (
+        _fits(market.notional_sum, 128)
+        and _fits(market.index_sum, 128)
+        and _fits(market.mark, 128)
+        and _fits(market.long_index, 104)
+        and _fits(market.short_index, 104)
+        and _fits(market.forced, 88)
+        and market.long_interest >> 96 == market.short_interest >> 96 == 0
+    )
+
+
+def _fits(value: int, bits: int) -> bool:
+    """Whether a signed value fits a field."""
+    return -(1 << (bits - 1)) <= value < 1 << (bits - 1)
+
+
 def encode(market: Market) -> tuple[int, int, int, int, int]:
     """The five words; ValueError names a field out of bounds."""
     fields = {name: int(getattr(market, name)) for layout in LAYOUTS for name in layout.names}

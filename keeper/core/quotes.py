@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import asdict, dataclass
 
-from keeper.core.types import Level, Refused, require
+from keeper.core.types import Address, Level, Refused, require
 from keeper.core.units import PPM, to_wad
 from keeper.core.words import Layout
 
 STORED = Layout(median=56, high=56, low=56, conf_ppm=24, slot=40, gap=24)
 QUOTE = Layout(price_wad=128, conf_ppm=32, slot=40, gap=24)
 
-_GAP_MAX = (1 << 24) - 1
+GAP_MAX = (1 << 24) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +20,11 @@ class Feed:
     """How one price is reported and how long it serves."""
 
     decimals: int  # 0 to 18
-    grid: int  # seconds between slots
-    ring: int  # slots that stay readable
-    threshold: int  # reports in a quorum
+    grid_seconds: int  # between slots
+    ring_length: int  # slots that stay readable
     width_ppm: int  # (high − low) of a quorum
-    max_age: int  # seconds, fresh
-    max_age_recent: int  # seconds, for reductions
+    max_age_seconds: int  # fresh
+    max_age_recent_seconds: int  # recent: for reductions
     conf_max_ppm: int  # tight
 
 
@@ -33,7 +32,8 @@ class Feed:
 class Report:
     """What one reporter says about one slot."""
 
-    price: int  # feed units
+    reporter: Address | None  # None: the signature is nobody's
+    price: int  # mantissa in the feed's decimals
     conf_ppm: int
 
 
@@ -77,22 +77,40 @@ def decode_quote(word: int) -> Quote:
     return Quote(**QUOTE.unpack(word))
 
 
-def quorum(reports: Sequence[Report], slot: int, previous: int, width_ppm: int) -> StoredPrice:
-    """The price that k agreeing reporters fix for a slot (SPEC 4.2).
+def quorum(
+    reports: Sequence[Report],
+    slot: int,
+    previous: int,
+    width_ppm: int,
+    size: int,
+    reporters: Container[Address],
+) -> StoredPrice:
+    """The price that `size` agreeing reporters fix for a slot (SPEC 4.2).
 
     The median is the lower of the middle two for an even number; the confidence is the largest.
     """
-    prices = sorted(report.price for report in reports)
-    low, high = prices[0], prices[-1]
-    require(low > 0, "oracle: price not positive")
-    require((high - low) * PPM <= width_ppm * low, "oracle: quorum too wide")
+    require(size > 0 and len(reports) >= size, "oracle: too few reports")
+    require(len(reports) == size, "oracle: too many reports")
+    last = 0
+    seen: set[Address] = set()
+    for report in reports:
+        require(report.price > 0, "oracle: price is zero")
+        require(report.price >= last, "oracle: reports not sorted")
+        last = report.price
+        if report.reporter is None:
+            raise Refused("oracle: bad signature")
+        require(report.reporter in reporters, "oracle: not a reporter")
+        require(report.reporter not in seen, "oracle: reporter twice")
+        seen.add(report.reporter)
+    low = reports[0].price
+    require((last - low) * PPM <= width_ppm * low, "oracle: reports too wide")
     return StoredPrice(
-        median=prices[(len(prices) - 1) // 2],
-        high=high,
+        median=reports[(len(reports) - 1) // 2].price,
+        high=last,
         low=low,
         conf_ppm=max(report.conf_ppm for report in reports),
         slot=slot,
-        gap=min(slot - previous, _GAP_MAX),
+        gap=min(slot - previous, GAP_MAX),
     )
 
 
@@ -101,10 +119,10 @@ def quote(feed: Feed, stored: StoredPrice | None, level: Level, now: int) -> Quo
     if stored is None:
         raise Refused("oracle: no price")
     if level >= Level.RECENT:
-        limit = feed.max_age_recent if level == Level.RECENT else feed.max_age
+        limit = feed.max_age_recent_seconds if level == Level.RECENT else feed.max_age_seconds
         require(now - stored.slot <= limit, "oracle: stale price")
     if level >= Level.TIGHT:
-        require(stored.conf_ppm <= feed.conf_max_ppm, "oracle: confidence too wide")
+        require(stored.conf_ppm <= feed.conf_max_ppm, "oracle: wide confidence")
     return Quote(
         price_wad=to_wad(stored.median, feed.decimals),
         conf_ppm=stored.conf_ppm,

@@ -77,7 +77,7 @@ def terms(draw: st.DrawFn) -> Terms:
         "lambda_ppm": draw(st.integers(0, 20_000)),
         "taker_ppm": taker,
     }
-    shock = draw(st.integers(sum(cost.values()) + 1, 500_000))
+    shock = draw(st.integers(max(1_000, sum(cost.values()) + 1), 500_000))
     least_factor = 10**6 + -(-sum(cost.values()) * 10**6 // shock)
     insurance_bps = draw(st.integers(0, 10_000))
     return plain_terms(

@@ -128,11 +128,16 @@ def test_account_identity_and_default_modes() -> None:
     assert mode_of(AccountId(bytes(32)), Account(mode=Mode.ISOLATED)) is Mode.ISOLATED
 
 
+REPORTERS = [Address(bytes([place]) * 20) for place in range(9)]
+
+
 @MANY
 @given(st.lists(st.integers(1, 2**56 - 1), min_size=1, max_size=7), st.integers(1, 2**40 - 1))
 def test_quorum_word(prices: list[int], slot: int) -> None:
-    reports = [quotes.Report(price, place) for place, price in enumerate(prices)]
-    stored = quotes.quorum(reports, slot, slot - 1, width_ppm=2**256)
+    reports = [
+        quotes.Report(REPORTERS[place], price, place) for place, price in enumerate(sorted(prices))
+    ]
+    stored = quotes.quorum(reports, slot, slot - 1, 2**256, len(prices), REPORTERS)
     assert quotes.decode_stored(stored.word()) == stored
     assert stored.low <= stored.median <= stored.high
     below = sum(price < stored.median for price in prices)
@@ -142,18 +147,36 @@ def test_quorum_word(prices: list[int], slot: int) -> None:
     assert stored.conf_ppm == len(prices) - 1
 
 
+def test_what_is_no_quorum() -> None:
+    def refuse(reports: list[quotes.Report], reason: str) -> None:
+        with pytest.raises(Refused, match=f"^oracle: {reason}$"):
+            quotes.quorum(reports, 10, 8, 1_000, 2, REPORTERS[:3])
+
+    first, second, third, stranger = REPORTERS[:4]
+    one, other = quotes.Report(first, 1_000, 5), quotes.Report(second, 1_001, 5)
+    assert quotes.quorum([one, other], 10, 8, 1_000, 2, REPORTERS[:3]).median == 1_000
+    refuse([one], "too few reports")
+    refuse([one, other, quotes.Report(third, 1_001, 5)], "too many reports")
+    refuse([quotes.Report(first, 0, 5), other], "price is zero")
+    refuse([other, one], "reports not sorted")
+    refuse([one, quotes.Report(None, 1_001, 5)], "bad signature")
+    refuse([one, quotes.Report(stranger, 1_001, 5)], "not a reporter")
+    refuse([one, quotes.Report(first, 1_001, 5)], "reporter twice")
+    refuse([one, quotes.Report(second, 1_002, 5)], "reports too wide")
+
+
 def test_levels_of_a_price() -> None:
     feed = quotes.Feed(
         decimals=8,
-        grid=2,
-        ring=64,
-        threshold=3,
+        grid_seconds=2,
+        ring_length=64,
         width_ppm=1_000,
-        max_age=60,
-        max_age_recent=300,
+        max_age_seconds=60,
+        max_age_recent_seconds=300,
         conf_max_ppm=500,
     )
-    stored = quotes.quorum([quotes.Report(3_000 * 10**8, 501)], 1_000, 998, 0)
+    report = quotes.Report(REPORTERS[0], 3_000 * 10**8, 501)
+    stored = quotes.quorum([report], 1_000, 998, 0, 1, REPORTERS)
     ages = {Level.ANY: 10**6, Level.RECENT: 300, Level.FRESH: 60}
     for level, age in ages.items():
         quote = quotes.quote(feed, stored, level, 1_000 + age)
@@ -162,7 +185,7 @@ def test_levels_of_a_price() -> None:
     for level in (Level.RECENT, Level.FRESH):
         with pytest.raises(Refused, match="oracle: stale price"):
             quotes.quote(feed, stored, level, 1_001 + ages[level])
-    with pytest.raises(Refused, match="oracle: confidence too wide"):
+    with pytest.raises(Refused, match="oracle: wide confidence"):
         quotes.quote(feed, stored, Level.TIGHT, 1_000)
     with pytest.raises(Refused, match="oracle: no price"):
         quotes.quote(feed, None, Level.ANY, 1_000)

@@ -1,0 +1,1 @@
+"""The reference model: the whole protocol in exact integers, without a chain."""

@@ -1,0 +1,157 @@
+"""Calls, liquidations, deficits, sales of collateral for debt (SPEC 8)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from keeper.core import liquidation
+from keeper.core.accounts import mode_of
+from keeper.core.liquidation import Assessment
+from keeper.core.protocol import clearing, collateral, markets, oracle
+from keeper.core.protocol.state import CLEARINGHOUSE, SETTLEMENT, State
+from keeper.core.types import (
+    AccountId,
+    Address,
+    InstrumentId,
+    Level,
+    Refused,
+    owner_of,
+    require,
+)
+from keeper.core.units import mul_ceil
+
+NO_INSTRUMENT = InstrumentId(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Liquidated:
+    """What one liquidation closed."""
+
+    size: int  # WAD units, > 0
+    reward: int  # WAD, to bucket 0 of the liquidator
+
+
+def call(state: State, account: AccountId) -> bool:
+    """Call an account that fell below its line, or clear the call of one that is back above."""
+    assessed = clearing.assess(state, account, Level.FRESH)
+    line = liquidation.call_line(assessed, state.parameters.calls.call_ppm)
+    below = assessed.equity < line
+    record = state.accounts[account]
+    require(below != record.called, "call: nothing to change")
+    _set_call(state, account, below)
+    return below
+
+
+def is_liquidatable(state: State, account: AccountId) -> bool:
+    """The view: whether `liquidate` would find the account liquidatable now (SPEC 8.2)."""
+    return _liquidatable(state, account, clearing.assess(state, account, Level.FRESH))
+
+
+def liquidate(
+    state: State,
+    caller: Address,
+    account: AccountId,
+    instrument: InstrumentId,
+    max_size: int,
+) -> Liquidated:
+    """Close what brings the account back to plain initial, at most `max_size` (SPEC 8.3, 8.4)."""
+    require(owner_of(account) != caller, "liquidation: own account")
+    before = state.accounts[account]
+    assessed = clearing.assess(state, account, Level.FRESH)
+    require(_liquidatable(state, account, assessed), "liquidation: not liquidatable")
+    terms = state.listed(instrument)
+    index = oracle.price(state, terms.underlying.feed, Level.FRESH).price_wad
+    position = state.positions[account, instrument]
+    require(position.size != 0, "account: no such position")
+    exposure = sum(
+        mul_ceil(abs(held.size), index)
+        for held in clearing.book_of(state, account)
+        if state.listed(held.instrument).risk.underlying == terms.risk.underlying
+    )
+    size = liquidation.closing_size(assessed, position.size, index, exposure, terms, max_size)
+    delta = -size if position.size > 0 else size
+    outcome = clearing.force_fill(state, account, instrument, delta, assessed.equity, caller)
+    if len(before.book) == 1:
+        _try_absorb(state, account, instrument)
+    return Liquidated(size=size, reward=outcome.reward)
+
+
+def liquidate_many(
+    state: State, caller: Address, targets: Sequence[tuple[AccountId, InstrumentId]]
+) -> list[Liquidated | None]:
+    """Liquidate several, skipping what is not liquidatable and what fails (SPEC 8.5)."""
+    done: list[Liquidated | None] = []
+    for account, instrument in targets:
+        try:
+            with state.attempt():
+                done.append(liquidate(state, caller, account, instrument, (1 << 255) - 1))
+        except Refused:
+            done.append(None)
+    return done
+
+
+def absorb(state: State, account: AccountId) -> int:
+    """Try again to pay the deficit of an account without position and collateral; what is left."""
+    return _try_absorb(state, account, NO_INSTRUMENT)
+
+
+def repay_with_collateral(
+    state: State, caller: Address, account: AccountId, token: int, cash: int, minimum: int
+) -> int:
+    """Pay native settlement tokens towards a debt and receive collateral for it (SPEC 8.7).
+
+    The debt may be paid to the next whole native unit.
+    """
+    parameters = state.parameters
+    assessed = clearing.assess(state, account, Level.FRESH)
+    debt = state.accounts[account].debt
+    require(debt > 0, "debt: not for sale")
+    require(
+        _liquidatable(state, account, assessed) or debt > parameters.debt_sale_threshold,
+        "debt: not for sale",
+    )
+    paid = clearing.wad_of(state, cash)
+    clearing.credit(state, account, paid)
+    state.send(SETTLEMENT, caller, CLEARINGHOUSE, cash)
+    require(cash > 0, "")
+    require(paid < debt + parameters.scale, "debt: more than is owed")
+    if not 0 <= token < len(state.tokens):
+        raise Refused("oracle: unknown feed")
+    about = state.tokens[token]
+    price = oracle.price(state, about.feed, Level.FRESH).price_wad
+    amount = liquidation.collateral_bought(
+        paid, price, parameters.debt_discount_ppm, about.decimals
+    )
+    require(amount >= max(1, minimum), "debt: too little collateral")
+    collateral.seize(state, account, token, amount, caller)
+    return amount
+
+
+def _liquidatable(state: State, account: AccountId, assessed: Assessment) -> bool:
+    record = state.accounts[account]
+    return liquidation.liquidatable(
+        assessed,
+        mode_of(account, record),
+        record.called,
+        record.call_deadline,
+        state.parameters.calls,
+        state.now,
+    )
+
+
+def _set_call(state: State, account: AccountId, called: bool) -> None:
+    record = state.accounts[account]
+    grace = state.parameters.calls.grace(mode_of(account, record))
+    deadline = state.now + grace if called else 0
+    clearing.store(state, account, replace(record, called=called, call_deadline=deadline))
+
+
+def _try_absorb(state: State, account: AccountId, instrument: InstrumentId) -> int:
+    """Pay what a bare account is short of; what is left unpaid, WAD."""
+    record = state.accounts[account]
+    if record.cash >= 0 or record.book or record.collateral:
+        return 0
+    paid = markets.absorb(state, account, instrument, record.debt)
+    clearing.credit(state, account, paid)
+    return state.accounts[account].debt

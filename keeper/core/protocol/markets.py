@@ -1,0 +1,327 @@
+"""The other side of every trade: instruments, and the lines of pool, insurance and protocol.
+
+What an account gains here the lines lose, to the unit, in the same act (SPEC 5, 8.4, 8.6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from keeper.core import fills, funding, liquidation, margin, market, pricing
+from keeper.core.accounts import Position
+from keeper.core.market import Lines, Market
+from keeper.core.protocol import oracle
+from keeper.core.protocol.state import Deficit, State
+from keeper.core.quotes import Quote
+from keeper.core.terms import Terms
+from keeper.core.types import AccountId, FeedId, InstrumentId, Level, Refused, Status, require
+from keeper.core.units import ppm_floor
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a trade did to a position and to the account that holds it."""
+
+    position: Position  # after
+    delta: int  # WAD units, what was filled
+    cost: int  # WAD, n of SPEC 5.7 or 5.8
+    fee: int  # WAD, everything charged: trading fee, gap fee, penalty
+    owed: int  # WAD, settled to the index
+    cash: int  # WAD, change of the account's cash
+    crowding: int  # WAD, initial margin for the open interest of its side
+    reward: int  # WAD, the liquidator's part of a penalty
+    feed: FeedId
+    quote: Quote  # of the stored price
+
+
+def accrue(state: State, instruments: Sequence[InstrumentId]) -> None:
+    """Bring funding, gap fee, mark and requirement of instruments up to now (SPEC 5.4)."""
+    for instrument in instruments:
+        _accrue(state, instrument, Level.ANY)
+
+
+def mark_all(state: State, since: int) -> tuple[int, int]:
+    """(NAV, requirement) of the pool with every instrument at a fresh price of a slot ≥ since."""
+    for instrument in tuple(state.terms):
+        quote = oracle.price(state, state.listed(instrument).underlying.feed, Level.FRESH)
+        require(quote.slot >= since, "market: price before request")
+        _accrue(state, instrument, Level.FRESH)
+    return state.lines.nav, state.lines.requirement
+
+
+def _accrue(state: State, instrument: InstrumentId, level: Level) -> None:
+    terms = state.listed(instrument)
+    quote = oracle.price(state, terms.underlying.feed, level)
+    _store(state, instrument, terms, quote, *funding.accrued(state.markets[instrument], state.now))
+
+
+def indices(state: State, instrument: InstrumentId) -> Market:
+    """The market as it would be if it were accrued now."""
+    return funding.accrued(state.markets[instrument], state.now)[0]
+
+
+def fill(
+    state: State,
+    instrument: InstrumentId,
+    position: Position,
+    delta: int,
+    index: int,
+    acceptable: int,
+) -> Outcome:
+    """Fill an order of `delta` at index price `index` (SPEC 5.7, 5.13, 6.6).
+
+    Refused with `fill: price` or `fill: limit` for what ends the order.
+    """
+    terms = state.listed(instrument)
+    reducing = position.size * delta < 0 and abs(delta) <= abs(position.size)
+    quote = oracle.price(state, terms.underlying.feed, Level.RECENT if reducing else Level.TIGHT)
+    now, gap_due = funding.accrued(state.markets[instrument], state.now)
+    if liquidation.leaves_dust(abs(position.size + delta), index, terms):
+        require(reducing, "fill: limit")
+        delta = -position.size
+    if not reducing:
+        require(terms.fill.status == Status.OPEN and not now.stopped, "fill: limit")
+
+    cost = fills.notional(
+        pricing.value(terms.risk, index).fair,
+        index,
+        delta,
+        market.premium_net(now, state.now, state.parameters.forced_window_seconds),
+        terms.fill.depth_wad,
+    )
+    if acceptable:
+        require(fills.acceptable(cost, delta, acceptable), "fill: price")
+    opened = abs(delta) - fills.closing(position.size, delta)
+    outcome = _trade(
+        state,
+        instrument,
+        terms,
+        quote,
+        now,
+        gap_due,
+        position,
+        delta,
+        cost,
+        fee=fills.trading_fee(terms, index, delta, now.net),
+        insured=fills.opening_gap_fee(terms, index, opened),
+    )
+    if not reducing:
+        _check_limits(state, instrument, terms, quote, now.net, delta)
+    return outcome
+
+
+def force(
+    state: State, instrument: InstrumentId, position: Position, delta: int, equity: int
+) -> Outcome:
+    """Close `delta` of a position at its forced price (SPEC 5.8, 8.4)."""
+    terms = state.listed(instrument)
+    quote = oracle.price(state, terms.underlying.feed, Level.FRESH)
+    now, gap_due = funding.accrued(state.markets[instrument], state.now)
+    index = quote.price_wad
+    charged = liquidation.charges(equity, index, delta, now.net, terms)
+    left = market.residual(now, state.now, state.parameters.forced_window_seconds)
+    outcome = _trade(
+        state,
+        instrument,
+        terms,
+        quote,
+        replace(now, forced=left + delta, forced_at=state.now),
+        gap_due,
+        position,
+        delta,
+        fills.forced_notional(
+            pricing.value(terms.risk, index).fair, index, delta, terms.limit.lambda_ppm
+        ),
+        fee=charged.fee,
+        insured=charged.penalty - charged.reward,
+    )
+    return replace(
+        outcome,
+        fee=outcome.fee + charged.reward,
+        cash=outcome.cash - charged.reward,
+        reward=charged.reward,
+    )
+
+
+def settle(state: State, instrument: InstrumentId, position: Position) -> tuple[int, Position]:
+    """(owed, position after) of settling a position to its index without trading it."""
+    terms = state.listed(instrument)
+    quote = oracle.price(state, terms.underlying.feed, Level.TIGHT)
+    now, gap_due = funding.accrued(state.markets[instrument], state.now)
+    index = now.side_index(position.size)
+    owed = funding.owed(position.size, index, position.index)
+    kept = funding.owed_to_pool(position.size, index, position.index)
+    settled = replace(position, index=index)
+    moved = funding.index_part(settled) - funding.index_part(position)
+    change_lines(state, pool=kept, insurance=owed - kept)
+    _store(
+        state,
+        instrument,
+        terms,
+        quote,
+        replace(now, index_sum=now.index_sum + moved),
+        gap_due,
+    )
+    return owed, settled
+
+
+def absorb(state: State, account: AccountId, instrument: InstrumentId, deficit: int) -> int:
+    """What insurance, then the pool, pay of a deficit; the rest is recorded (SPEC 8.6)."""
+    recorded = state.deficits[account]
+    if recorded is None:
+        cause, cap = instrument, state.parameters.insurance_caps.get(instrument, 0)
+        slice_ppm = state.parameters.pool_slice_ppm
+    else:  # tried before: what is left of the cap, and the pool never twice
+        cause, cap, slice_ppm = recorded.instrument, recorded.cap_left, 0
+        state.unpaid[cause] -= recorded.unpaid
+    lines = state.lines
+    insured = min(deficit, lines.insurance, cap)
+    pooled = min(deficit - insured, ppm_floor(max(0, lines.nav), slice_ppm))
+    rest = deficit - insured - pooled
+    if rest:
+        state.unpaid[cause] += rest
+        state.deficits[account] = Deficit(cause, rest, cap - insured)
+        state.markets[cause] = replace(state.markets[cause], stopped=1)
+    elif recorded is not None:
+        del state.deficits[account]
+    change_lines(state, pool=-pooled, insurance=-insured)
+    return insured + pooled
+
+
+def change_lines(state: State, pool: int = 0, insurance: int = 0, protocol: int = 0) -> None:
+    """Add to the lines: WAD, protocol in micro-USD."""
+    lines = state.lines
+    _store_lines(
+        state,
+        replace(
+            lines,
+            pool=lines.pool + pool,
+            insurance=lines.insurance + insurance,
+            protocol=lines.protocol + protocol,
+        ),
+    )
+
+
+def _trade(
+    state: State,
+    instrument: InstrumentId,
+    terms: Terms,
+    quote: Quote,
+    now: Market,
+    gap_due: int,
+    position: Position,
+    delta: int,
+    cost: int,
+    fee: int,
+    insured: int,
+) -> Outcome:
+    """Roll a position by `delta` for `cost`: settle, realise, move the sums, split the fee."""
+    before = now.side_index(position.size)
+    owed = funding.owed(position.size, before, position.index)
+    kept = funding.owed_to_pool(position.size, before, position.index)
+    applied = fills.applied(position, delta, cost)
+    after = Position(
+        size=applied.size,
+        notional=applied.notional,
+        index=now.side_index(applied.size) if applied.size else 0,
+    )
+    parts = fills.split_fee(terms, fee)
+    change_lines(
+        state,
+        pool=kept - applied.realised + parts.pool,
+        insurance=owed - kept + parts.insurance + insured,
+        protocol=parts.protocol,
+    )
+    _store(
+        state,
+        instrument,
+        terms,
+        quote,
+        replace(
+            now,
+            long_interest=now.long_interest + max(after.size, 0) - max(position.size, 0),
+            short_interest=now.short_interest + max(-after.size, 0) - max(-position.size, 0),
+            notional_sum=now.notional_sum + after.notional - position.notional,
+            index_sum=now.index_sum + funding.index_part(after) - funding.index_part(position),
+        ),
+        gap_due,
+    )
+    interest = state.markets[instrument].interest(after.size)
+    return Outcome(
+        position=after,
+        delta=delta,
+        cost=cost,
+        fee=fee + insured,
+        owed=owed,
+        cash=applied.realised - owed - fee - insured,
+        crowding=margin.crowding(after.size, quote.price_wad, interest, terms),
+        reward=0,
+        feed=terms.underlying.feed,
+        quote=quote,
+    )
+
+
+def _store(
+    state: State,
+    instrument: InstrumentId,
+    terms: Terms,
+    quote: Quote,
+    now: Market,
+    gap_due: int,
+) -> None:
+    """Give an accrued market its rates from now on, and the pool its mark and requirement."""
+    window = state.parameters.forced_window_seconds
+    index = quote.price_wad
+    value = pricing.value(terms.risk, index)
+    seen = market.premium_net(now, state.now, window)
+    after = replace(
+        now,
+        rate=funding.funding_rate(terms, value, index, seen),
+        gap=funding.gap_rate(terms, index),
+        mark=market.mark(now, value.fair, index, terms.fill.depth_wad, seen),
+        requirement=margin.pool_requirement(now.net, index, terms.underlying),
+    )
+    lines = state.lines
+    _store_lines(
+        state,
+        replace(
+            lines,
+            pool=lines.pool - gap_due,
+            insurance=lines.insurance + gap_due,
+            mark=lines.mark + after.mark - now.mark,
+            requirement=lines.requirement + after.requirement - now.requirement,
+        ),
+    )
+    if not market.fits(after):
+        raise Refused("word: value too large")
+    state.markets[instrument] = after
+
+
+def _store_lines(state: State, lines: Lines) -> None:
+    require(
+        -(1 << 95) <= lines.pool < 1 << 95
+        and lines.insurance < 1 << 96
+        and lines.protocol < 1 << 64,
+        "word: value too large",
+    )
+    state.lines = lines
+
+
+def _check_limits(
+    state: State,
+    instrument: InstrumentId,
+    terms: Terms,
+    quote: Quote,
+    net_before: int,
+    delta: int,
+) -> None:
+    """What the pool can carry, asked of the state after a trade that opens (SPEC 5.13)."""
+    after = state.markets[instrument]
+    require(market.within_interest(after.interest(delta), quote.price_wad, terms), "fill: limit")
+    if abs(after.net) > abs(net_before):
+        require(
+            market.within_premium(after.net, terms)
+            and market.pool_covers(state.lines, state.parameters.pool_factor_ppm),
+            "fill: limit",
+        )

@@ -1,0 +1,121 @@
+"""The whole protocol as one state machine: every act of the contracts, in exact integers.
+
+    protocol = Protocol(State(parameters, feeds, tokens, instruments, now))
+    protocol.deposit(caller, account, 5_000_000)     # returns what the contract returns
+    protocol.withdraw(caller, account, 9, receiver)  # Refused("account: below initial margin")
+
+An act happens whole, or is refused with the text of the contract and leaves no trace. Time
+passes by `state.now`; nothing else moves without an act.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Concatenate, ParamSpec, TypeVar
+
+from keeper.core.protocol import (
+    clearing,
+    collateral,
+    liquidations,
+    liquidity,
+    markets,
+    oracle,
+    orders,
+)
+from keeper.core.protocol.state import CLEARINGHOUSE, SETTLEMENT, State
+from keeper.core.types import Address, InstrumentId, require
+from keeper.core.units import MICRO
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _act(
+    function: Callable[Concatenate[State, P], R],
+) -> Callable[Concatenate[Protocol, P], R]:
+    """A function of the state as an act: whole or not at all."""
+
+    def whole(protocol: Protocol, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with protocol.state.attempt():
+            return function(protocol.state, *args, **kwargs)
+
+    return whole
+
+
+def _set_status(state: State, instrument: InstrumentId, status: int) -> None:
+    """The governor opens, limits or halts an instrument."""
+    terms = state.listed(instrument)
+    require(0 <= status <= 2, "instruments: unknown status")
+    state.terms[instrument] = replace(terms, fill=replace(terms.fill, status=status))
+
+
+def _collect_protocol(state: State, receiver: Address) -> int:
+    """The governor takes the protocol's fees, whole native units of them."""
+    scale = state.parameters.scale
+    amount = state.lines.protocol * MICRO // scale
+    markets.change_lines(state, protocol=-(amount * scale // MICRO))
+    state.send(SETTLEMENT, CLEARINGHOUSE, receiver, amount)
+    return amount
+
+
+def _donate(state: State, caller: Address, amount: int) -> None:
+    """Someone sends settlement tokens to the Clearinghouse without a call (I-07)."""
+    state.send(SETTLEMENT, caller, CLEARINGHOUSE, amount)
+    state.dust += amount
+
+
+class Protocol:
+    """The acts; `state` may be read at any time."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+
+    # Clearinghouse
+    deposit = _act(clearing.deposit)
+    withdraw = _act(clearing.withdraw)
+    move_cash = _act(clearing.move_cash)
+    move_position = _act(clearing.move_position)
+    set_mode = _act(clearing.set_mode)
+    fund_insurance = _act(clearing.fund_insurance)
+    collect_protocol = _act(_collect_protocol)
+    donate = _act(_donate)
+
+    # Markets and Instruments
+    accrue = _act(markets.accrue)
+    set_status = _act(_set_status)
+
+    # OracleHub
+    post = _act(oracle.post)
+
+    # Orders
+    commit = _act(orders.commit)
+    cancel = _act(orders.cancel)
+    execute = _act(orders.execute)
+    execute_many = _act(orders.execute_many)
+    expire = _act(orders.expire)
+
+    # Liquidator
+    call = _act(liquidations.call)
+    liquidate = _act(liquidations.liquidate)
+    liquidate_many = _act(liquidations.liquidate_many)
+    absorb = _act(liquidations.absorb)
+    repay_with_collateral = _act(liquidations.repay_with_collateral)
+
+    # Vault
+    deposit_collateral = _act(collateral.deposit)
+    withdraw_collateral = _act(collateral.withdraw)
+    move_collateral = _act(collateral.move)
+
+    # LiquidityPool
+    request_deposit = _act(liquidity.request_deposit)
+    request_redeem = _act(liquidity.request_redeem)
+    set_operator = _act(liquidity.set_operator)
+    execute_requests = _act(liquidity.execute)
+    lapse_requests = _act(liquidity.lapse)
+    claim_deposit = _act(liquidity.deposit)
+    claim_mint = _act(liquidity.mint)
+    claim_redeem = _act(liquidity.redeem)
+    claim_withdraw = _act(liquidity.withdraw)
+    claim_returned = _act(liquidity.claim_returned)
+    transfer_shares = _act(liquidity.transfer)

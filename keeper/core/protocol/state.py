@@ -1,0 +1,296 @@
+"""Everything the protocol remembers, in tables that an unfinished act can be taken back from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Generic, TypeVar
+
+from keeper.core.accounts import FLAT, Account, Position
+from keeper.core.liquidation import Policy
+from keeper.core.market import Lines, Market
+from keeper.core.quotes import Feed, StoredPrice
+from keeper.core.terms import Terms
+from keeper.core.types import AccountId, Address, FeedId, InstrumentId, Refused, require
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+_ABSENT: Any = object()
+Change = tuple[dict[Any, Any], Any, Any]  # rows, key, value before
+
+
+class Table(Generic[K, V]):
+    """Records by key, each the default until it is set; every change can be undone."""
+
+    __slots__ = ("_default", "_rows", "_undo")
+
+    def __init__(self, undo: list[Change], default: V) -> None:
+        self._rows: dict[K, V] = {}
+        self._undo = undo
+        self._default = default
+
+    def __getitem__(self, key: K) -> V:
+        return self._rows.get(key, self._default)
+
+    def __setitem__(self, key: K, value: V) -> None:
+        self._undo.append((self._rows, key, self._rows.get(key, _ABSENT)))
+        self._rows[key] = value
+
+    def __delitem__(self, key: K) -> None:
+        """Back to the default."""
+        self._undo.append((self._rows, key, self._rows.pop(key, _ABSENT)))
+
+    def __iter__(self) -> Iterator[K]:
+        return iter(self._rows)
+
+    def items(self) -> Iterator[tuple[K, V]]:
+        return iter(self._rows.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A collateral token (SPEC 7.9)."""
+
+    feed: FeedId
+    decimals: int  # 0 to 18
+    haircut_ppm: int
+    cap: int  # native units, of all accounts together
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A promise to trade (SPEC 6.1)."""
+
+    account: AccountId
+    instrument: InstrumentId
+    size: int  # WAD units, > 0 buys
+    acceptable: int  # WAD, worst average price; 0 any
+    reduce_only: bool
+    execution_fee: int  # WAD, to whoever executes it
+    salt: int  # tells equal orders apart
+
+
+@dataclass(frozen=True, slots=True)
+class Commitment:
+    """What is stored of a live order."""
+
+    due: int  # unix seconds: the first slot at or after it fills the order
+    deadline: int  # unix seconds, last block time of a fill
+    feed: FeedId
+    reserved: int  # WAD
+    lapse: int  # WAD, the charge of an order that ends unfilled by its own fault
+
+
+@dataclass(frozen=True, slots=True)
+class Deficit:
+    """What an account without position and collateral is still short of."""
+
+    instrument: InstrumentId  # that caused it; 0: debt that none caused
+    unpaid: int  # WAD
+    cap_left: int = 0  # WAD, what insurance may still pay of it
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A provider's pending request in one direction; amount 0 is none (SPEC 9.1)."""
+
+    due: int = 0  # unix seconds: executes at prices of a slot at or after it
+    deadline: int = 0  # unix seconds: lapses after it
+    limited: bool = False  # an exit that could not be served whole: lapses without a fee
+    amount: int = 0  # entries: native assets, exits: shares
+    min_out: int = 0  # entries: shares, exits: native assets
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What of a provider's requests was executed and not yet claimed."""
+
+    amount: int = 0  # entries: native assets, exits: shares
+    out: int = 0  # entries: shares, exits: native assets
+
+
+class Side(IntEnum):
+    """What a request gives: assets for shares, or shares for assets."""
+
+    ENTRY = 0
+    EXIT = 1
+
+
+SETTLEMENT = -1  # the settlement token among tokens; collateral tokens are 0, 1, …
+
+# who holds tokens beside wallets
+CLEARINGHOUSE = Address(b"clearinghouse")
+VAULT = Address(b"vault")
+POOL = Address(b"pool")
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """The governor's figures that belong to no instrument, feed or token."""
+
+    settlement_decimals: int  # 0 to 18
+    forced_window_seconds: int  # in which a forced fill enters the premium
+    upnl_ppm: int  # what a gain counts for new risk
+    debt_maintenance_ppm: int
+    debt_initial_ppm: int
+    debt_cap: int  # WAD, of one account
+    debt_share_ppm: int  # all debt, of the pool line
+    pool_factor_ppm: int  # NAV over the pool's requirement, for trades that add to it
+    pool_slice_ppm: int  # of NAV, the most that the pool pays for one deficit
+    calls: Policy
+    debt_sale_threshold: int  # WAD
+    debt_discount_ppm: int
+    order_delay_seconds: int
+    order_window_seconds: int
+    order_buffer_ppm: int
+    request_delay_seconds: int
+    request_window_seconds: int
+    exit_fee_ppm: int
+    exit_factor_ppm: int
+    quorum: int  # reports that fix a slot
+    reporters: frozenset[Address]
+    insurance_caps: Mapping[InstrumentId, int]  # WAD, of one deficit
+
+    @property
+    def scale(self) -> int:
+        """WAD of one native unit of the settlement token."""
+        return int(10 ** (18 - self.settlement_decimals))
+
+
+class State:
+    """All accounts, instruments, orders, prices, tokens: one value of the whole protocol."""
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        feeds: Mapping[FeedId, Feed],
+        tokens: Sequence[Token],
+        instruments: Mapping[InstrumentId, Terms],
+        now: int,
+    ) -> None:
+        self.parameters = parameters
+        self.feeds = dict(feeds)
+        self.tokens = tuple(tokens)
+        self.now = now  # unix seconds, time of the present block
+        self._undo: list[Change] = []
+
+        self.terms: Table[InstrumentId, Terms | None] = self._table(None)
+        for instrument, terms in instruments.items():
+            self.terms[instrument] = terms
+        self.prices: Table[FeedId, StoredPrice | None] = self._table(None)
+        self.ring: Table[tuple[FeedId, int], StoredPrice | None] = self._table(None)
+
+        self.accounts: Table[AccountId, Account] = self._table(Account())
+        self.positions: Table[tuple[AccountId, InstrumentId], Position] = self._table(FLAT)
+        self.markets: Table[InstrumentId, Market] = self._table(Market())
+        self._cells: Table[str, Any] = self._table(None)
+        self._cells["lines"] = Lines()
+        self._cells["total_debt"] = 0
+        self._cells["supply"] = 0
+        self._cells["escrow"] = 0
+        self._cells["dust"] = 0
+        self.deficits: Table[AccountId, Deficit | None] = self._table(None)
+        self.unpaid: Table[InstrumentId, int] = self._table(0)
+
+        self.orders: Table[Order, Commitment | None] = self._table(None)
+
+        self.collateral: Table[tuple[AccountId, int], int] = self._table(0)
+        self.collateral_total: Table[int, int] = self._table(0)
+
+        self.shares: Table[Address, int] = self._table(0)
+        self.operators: Table[tuple[Address, Address], bool] = self._table(False)
+        self.requests: Table[tuple[Side, Address], Request] = self._table(Request())
+        self.claims: Table[tuple[Side, Address], Claim] = self._table(Claim())
+        self.returned: Table[Address, int] = self._table(0)
+
+        self.wallets: Table[tuple[int, Address], int] = self._table(0)
+        self._undo.clear()
+
+    def _table(self, default: V) -> Table[Any, V]:
+        return Table(self._undo, default)
+
+    @property
+    def lines(self) -> Lines:
+        """The ledger's lines and totals."""
+        lines: Lines = self._cells["lines"]
+        return lines
+
+    @lines.setter
+    def lines(self, lines: Lines) -> None:
+        self._cells["lines"] = lines
+
+    @property
+    def total_debt(self) -> int:
+        """WAD, Σ max(0, −cash)."""
+        return int(self._cells["total_debt"])
+
+    @total_debt.setter
+    def total_debt(self, debt: int) -> None:
+        self._cells["total_debt"] = debt
+
+    @property
+    def supply(self) -> int:
+        """Shares of the pool."""
+        return int(self._cells["supply"])
+
+    @supply.setter
+    def supply(self, shares: int) -> None:
+        self._cells["supply"] = shares
+
+    @property
+    def escrow(self) -> int:
+        """Native settlement tokens on their way into or out of the pool."""
+        return int(self._cells["escrow"])
+
+    @escrow.setter
+    def escrow(self, amount: int) -> None:
+        self._cells["escrow"] = amount
+
+    @property
+    def dust(self) -> int:
+        """Native settlement tokens that came to the Clearinghouse without an act."""
+        return int(self._cells["dust"])
+
+    @dust.setter
+    def dust(self, amount: int) -> None:
+        self._cells["dust"] = amount
+
+    def listed(self, instrument: InstrumentId) -> Terms:
+        """The terms of an instrument; refused when it is not listed."""
+        terms = self.terms[instrument]
+        if terms is None:
+            raise Refused("instruments: unknown instrument")
+        return terms
+
+    def send(self, token: int, source: Address, target: Address, amount: int) -> None:
+        """Move native units of a token between holders."""
+        require(self.wallets[token, source] >= amount, "token: balance too small")
+        self.wallets[token, source] -= amount
+        self.wallets[token, target] += amount
+
+    @staticmethod
+    def take_back(changes: list[Change]) -> None:
+        """Undo changes of tables, the last one first."""
+        while changes:
+            rows, key, before = changes.pop()
+            if before is _ABSENT:
+                rows.pop(key, None)
+            else:
+                rows[key] = before
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """What a refusal inside interrupts is taken back to the last change."""
+        mark = len(self._undo)
+        try:
+            yield
+        except Refused:
+            changes = self._undo[mark:]
+            del self._undo[mark:]
+            self.take_back(changes)
+            raise
+        if mark == 0:
+            self._undo.clear()
