@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from eth_abi.abi import decode, encode
+from eth_abi.exceptions import DecodingError
 from eth_typing import ABIEvent, ABIFunction
 from eth_utils.abi import (
     abi_to_signature,
@@ -34,15 +35,20 @@ class Function:
         self.signature = abi_to_signature(abi)
         self.selector = bytes(function_abi_to_4byte_selector(abi))
         self._inputs = [collapse_if_tuple(one) for one in abi.get("inputs", [])]
-        self._outputs = [collapse_if_tuple(one) for one in abi.get("outputs", [])]
+        outputs = abi.get("outputs", [])
+        self._outputs = [collapse_if_tuple(one) for one in outputs]
+        struct = len(outputs) == 1 and outputs[0]["type"] == "tuple"
+        self._fields = [str(one["name"]) for one in outputs[0]["components"]] if struct else None
 
     def data(self, *values: Any) -> bytes:
         """Call data for these arguments."""
         return self.selector + encode(self._inputs, values)
 
     def values(self, returned: bytes) -> Any:
-        """What came back: the value itself when there is one, else a tuple."""
+        """What came back: one value itself, a struct as a dict, several values as a tuple."""
         values = decode(self._outputs, returned)
+        if self._fields is not None:
+            return dict(zip(self._fields, values[0], strict=True))
         return values[0] if len(values) == 1 else values
 
 
@@ -58,15 +64,21 @@ class Event:
             (str(one["name"]), collapse_if_tuple(one)) for one in inputs if one.get("indexed")
         ]
         self._plain = [str(one["name"]) for one in inputs if not one.get("indexed")]
+        self._addresses = [str(one["name"]) for one in inputs if one["type"] == "address"]
         self._types = [collapse_if_tuple(one) for one in inputs if not one.get("indexed")]
 
     def values(self, topics: Sequence[bytes], data: bytes) -> dict[str, Any]:
-        """Arguments by name. Raises AbiError when the log is not of this event's shape."""
+        """Arguments by name, addresses as bytes. Raises AbiError for a log of another shape."""
         if len(topics) != len(self._indexed) + 1:
             raise AbiError(f"{self.contract}.{self.name}: a log with {len(topics)} topics")
-        values = dict(zip(self._plain, decode(self._types, data), strict=True))
-        for (name, kind), topic in zip(self._indexed, topics[1:], strict=True):
-            values[name] = decode([kind], topic)[0]
+        try:
+            values = dict(zip(self._plain, decode(self._types, data), strict=True))
+            for (name, kind), topic in zip(self._indexed, topics[1:], strict=True):
+                values[name] = decode([kind], topic)[0]
+        except (DecodingError, ValueError) as error:
+            raise AbiError(f"{self.contract}.{self.name}: not decodable: {error}") from None
+        for name in self._addresses:
+            values[name] = bytes.fromhex(values[name][2:])
         return values
 
 
@@ -109,3 +121,17 @@ def contract(name: str) -> Contract:
     except (OSError, ValueError) as error:
         raise AbiError(f"no ABI of {name} ({file.name}): reinstall the keeper: {error}") from None
     return Contract(name, abi)
+
+
+def _erc20(name: str, *inputs: str) -> Function:
+    """A view of a token that answers with an amount."""
+    fields: list[Any] = [{"name": "", "type": kind} for kind in inputs]
+    amount: list[Any] = [{"name": "", "type": "uint256"}]
+    return Function(
+        {"type": "function", "name": name, "inputs": fields, "outputs": amount,
+         "stateMutability": "view"}
+    )  # fmt: skip
+
+
+BALANCE_OF = _erc20("balanceOf", "address")
+ALLOWANCE = _erc20("allowance", "address", "address")

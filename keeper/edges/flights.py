@@ -7,7 +7,7 @@ a crash the store and the chain together say what became of everything.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from keeper.config import GasSettings
@@ -26,16 +26,24 @@ AGAIN_SECONDS = 1.0  # until unacknowledged bytes are handed over again
 LOST_SECONDS = 3.0  # with its nonce used and no receipt: somebody else's transaction took it
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A transaction before it has a nonce, a fee and a signature."""
+
+    intent: int  # in the store
+    kind: str
+    subject: str
+    to: bytes
+    data: bytes
+    gas: int
+
+
 @dataclass(slots=True)
 class Flight:
     """One signed transaction."""
 
-    intent: int
-    kind: str
+    draft: Draft
     nonce: int
-    to: bytes
-    data: bytes
-    gas: int
     hash: bytes
     raw: bytes
     fee: Fee
@@ -81,22 +89,23 @@ class Flights:
         self._store.release_planned()
         for row in self._store.live_transactions(self.sender):
             fee = Fee(int(row.max_fee), int(row.priority_fee))
-            self._open[row.hash] = Flight(
-                row.intent_id, row.kind, row.nonce, row.to, row.data, row.gas, row.hash,
-                row.raw, fee, self._clock.monotonic(),
-            )  # fmt: skip
+            draft = Draft(row.intent_id, row.kind, row.subject, row.to, row.data, row.gas)
+            now = self._clock.monotonic()
+            self._open[row.hash] = Flight(draft, row.nonce, row.hash, row.raw, fee, now)
         self.watch()
         for flight in list(self._open.values()):
             self._broadcast(flight)
         self._take_nonce()
         return len(self._open)
 
-    def send(
-        self, intent: int, kind: str, to: bytes, data: bytes, gas: int, fee: Fee,
-        seen_at: float | None,
-    ) -> None:  # fmt: skip
+    def pending(self, kind: str, piece: str) -> bool:
+        """Whether an open transaction of this kind has `piece` among its subject."""
+        drafts = (flight.draft for flight in self._open.values())
+        return any(one.kind == kind and piece in one.subject.split(",") for one in drafts)
+
+    def send(self, draft: Draft, fee: Fee, seen_at: float | None) -> None:
         """Sign with the next nonce, store, send. Raises Unsafe when the sender cannot pay."""
-        flight = self._sign(intent, kind, self._next, to, data, gas, fee, seen_at)
+        flight = self._sign(draft, self._next, fee, seen_at)
         self._next += 1
         self._broadcast(flight)
 
@@ -130,18 +139,15 @@ class Flights:
 
     # signing and sending
 
-    def _sign(
-        self, intent: int, kind: str, nonce: int, to: bytes, data: bytes, gas: int, fee: Fee,
-        seen_at: float | None = None,
-    ) -> Flight:  # fmt: skip
+    def _sign(self, draft: Draft, nonce: int, fee: Fee, seen_at: float | None = None) -> Flight:
         tx_hash, raw = self._signer.transaction(
             {
                 "chainId": self._chain_id,
                 "nonce": nonce,
-                "to": to,
+                "to": draft.to,
                 "value": 0,
-                "data": data,
-                "gas": gas,
+                "data": draft.data,
+                "gas": draft.gas,
                 "maxFeePerGas": fee.max_fee,
                 "maxPriorityFeePerGas": fee.tip,
             }
@@ -149,38 +155,38 @@ class Flights:
         now = self._clock.monotonic()
         latency = None if seen_at is None else (now - seen_at) * 1000
         if latency is not None:
-            self._metrics.latency.labels(kind).observe(latency)
+            self._metrics.latency.labels(draft.kind).observe(latency)
         self._store.add_transaction(
-            intent_id=intent,
+            intent_id=draft.intent,
             sender=self.sender,
             nonce=nonce,
             hash=tx_hash,
             raw=raw,
-            to=to,
-            data=data,
-            gas=gas,
+            to=draft.to,
+            data=draft.data,
+            gas=draft.gas,
             max_fee=str(fee.max_fee),
             priority_fee=str(fee.tip),
             signed_at=self._clock.wall(),
             latency_ms=latency,
         )
-        flight = Flight(intent, kind, nonce, to, data, gas, tx_hash, raw, fee, now)
+        flight = Flight(draft, nonce, tx_hash, raw, fee, now)
         self._open[tx_hash] = flight
         return flight
 
     def _broadcast(self, flight: Flight) -> None:
         """Hand the bytes to the node. Whatever it says, `watch` finds out what came of it."""
-        self._metrics.sends.labels(flight.kind).inc()
+        self._metrics.sends.labels(flight.draft.kind).inc()
         flight.since = self._clock.monotonic()
         try:
             self._chain.request("eth_sendRawTransaction", hex_of(flight.raw))
         except Unreachable as error:
             self._metrics.unreachable.inc()
-            logger().warning("send not answered", kind=flight.kind, error=str(error))
+            logger().warning("send not answered", kind=flight.draft.kind, error=str(error))
             return
         except RpcError as error:
             refusal = send_refusal(error.message)
-            logger().info("send refused", kind=flight.kind, means=refusal, text=error.message)
+            logger().info("send refused", kind=flight.draft.kind, means=refusal, text=error.message)
             if refusal is SendRefusal.FUNDS:
                 self._drop(flight, IntentStatus.PLANNED, "insufficient funds")
                 raise Unsafe("the sender cannot pay for gas: send it ether") from None
@@ -214,12 +220,12 @@ class Flights:
         self._metrics.gas_spent.inc(used * price)
         status = TxStatus.MINED if succeeded else TxStatus.REVERTED
         self._store.update_transaction(flight.hash, status=status, block=block, gas_used=used)
-        cancelled = not flight.data
+        cancelled = not flight.draft.data
         outcome = IntentStatus.DONE if succeeded else IntentStatus.FAILED
         if cancelled:
             outcome = IntentStatus.DROPPED
-        self._store.intent_status(flight.intent, outcome)
-        self._metrics.intents.labels(flight.kind, outcome).inc()
+        self._store.intent_status(flight.draft.intent, outcome)
+        self._metrics.intents.labels(flight.draft.kind, outcome).inc()
         del self._open[flight.hash]
         for other in [one for one in self._open.values() if one.nonce == flight.nonce]:
             self._store.update_transaction(
@@ -227,10 +233,10 @@ class Flights:
             )
             del self._open[other.hash]
         logger().info(
-            "mined", kind=flight.kind, succeeded=succeeded, block=block, gas=used,
+            "mined", kind=flight.draft.kind, succeeded=succeeded, block=block, gas=used,
             tx=hex_of(flight.hash),
         )  # fmt: skip
-        return Ended(flight.kind, succeeded and not cancelled, block)
+        return Ended(flight.draft.kind, succeeded and not cancelled, block)
 
     def _chase(self, flight: Flight, used: int) -> None:
         """Nothing mined it yet: wait, hand it over again, pay more, or see that it is lost."""
@@ -258,25 +264,25 @@ class Flights:
         fee = Fee(-(-flight.fee.max_fee * raised // 100), -(-flight.fee.tip * raised // 100))
         if flight.bumps > self._gas.max_bumps or fee.max_fee > self.cap:
             self._metrics.capped.set(1)
-            logger().error("fee cap reached", kind=flight.kind, nonce=flight.nonce)
+            logger().error("fee cap reached", kind=flight.draft.kind, nonce=flight.nonce)
             if not flight.acknowledged:
                 self._drop(flight, IntentStatus.PLANNED, "never taken by the node")
             else:
                 self._broadcast(flight)
             return
         giving_up = flight.bumps == self._gas.max_bumps
-        to, data, gas = flight.to, flight.data, flight.gas
+        draft = flight.draft
         if giving_up:
-            to, data, gas = self.sender, b"", CANCEL_GAS
+            draft = replace(draft, to=self.sender, data=b"", gas=CANCEL_GAS)
         self._metrics.replacements.inc()
-        newer = self._sign(flight.intent, flight.kind, flight.nonce, to, data, gas, fee)
+        newer = self._sign(draft, flight.nonce, fee)
         newer.bumps = flight.bumps + 1
         self._broadcast(newer)
 
     def _drop(self, flight: Flight, intent: IntentStatus, reason: str) -> None:
         """Nothing of this transaction can be mined any more; its intent may be taken up again."""
         self._store.update_transaction(flight.hash, status=TxStatus.DROPPED)
-        self._store.intent_status(flight.intent, intent, reason)
-        logger().warning("dropped", kind=flight.kind, nonce=flight.nonce, reason=reason)
+        self._store.intent_status(flight.draft.intent, intent, reason)
+        logger().warning("dropped", kind=flight.draft.kind, nonce=flight.nonce, reason=reason)
         del self._open[flight.hash]
         self._take_nonce()

@@ -142,7 +142,7 @@ class Store:
     def live_transactions(self, sender: bytes) -> list[Row[Any]]:
         """Signed or sent and not known to be over, with their intents' kinds, oldest first."""
         query = (
-            select(transactions, intents.c.kind, intents.c.payload)
+            select(transactions, intents.c.kind, intents.c.subject)
             .join(intents)
             .where(transactions.c.sender == sender, transactions.c.status.in_(LIVE))
             .order_by(transactions.c.nonce, transactions.c.id)

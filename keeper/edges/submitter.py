@@ -10,7 +10,7 @@ from keeper.config import GasSettings
 from keeper.core.errors import Kind, kind_of
 from keeper.edges.acts import Act, Ended, Fee, Result, Unsafe
 from keeper.edges.chain import Call, Chain, Header, RpcError
-from keeper.edges.flights import GWEI, Flights
+from keeper.edges.flights import GWEI, Draft, Flights
 from keeper.edges.schema import IntentStatus
 from keeper.edges.store import Store
 from keeper.edges.telemetry import Metrics, logger
@@ -41,6 +41,10 @@ class Submitter:
     def in_flight(self) -> int:
         return len(self._flights) if self._flights is not None else 0
 
+    def pending(self, kind: str, piece: str) -> bool:
+        """Whether an act of this kind on this piece of a subject is on its way."""
+        return self._flights is not None and self._flights.pending(kind, piece)
+
     def recover(self) -> int:
         """Take up what an earlier run left open. Raises Unreachable."""
         return self._flights.recover() if self._flights is not None else 0
@@ -68,7 +72,8 @@ class Submitter:
         if fee is None:
             logger().warning("fee cap below the base fee", kind=act.kind, block=head.number)
             return Result.DEFERRED
-        self._flights.send(intent, act.kind, act.to, act.data, act.gas, fee, act.seen_at)
+        draft = Draft(intent, act.kind, act.subject, act.to, act.data, act.gas)
+        self._flights.send(draft, fee, act.seen_at)
         logger().info("sent", kind=act.kind, subject=act.subject, block=head.number)
         return Result.SENT
 

@@ -1,0 +1,281 @@
+"""What each event of the contracts says about the state: the fold, event by event.
+
+It fills the same `State` that the reference model acts on, so that what is computed from it is
+computed by the code that is proven equal to the contracts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from keeper.core.accounts import Position
+from keeper.core.protocol import clearing
+from keeper.core.protocol.state import (
+    Commitment,
+    Deficit,
+    Order,
+    Parameters,
+    Request,
+    Side,
+    State,
+    Table,
+    Token,
+)
+from keeper.core.quotes import GAP_MAX, Feed, StoredPrice
+from keeper.core.terms import Terms
+from keeper.core.types import AccountId, Address, FeedId, InstrumentId, Mode
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """A decoded event; bytes32 and addresses are bytes."""
+
+    name: str
+    args: Mapping[str, Any]
+    block: int
+    time: int  # of its block, unix seconds
+    place: int  # in the block
+
+
+@dataclass(frozen=True, slots=True)
+class Constants:
+    """What governance sets: read by views, since it is no part of the story that logs tell."""
+
+    parameters: Parameters
+    feeds: Mapping[FeedId, Feed]
+    tokens: Sequence[Token]
+    places: Mapping[Address, int]  # bit of a collateral token in the accounts' masks
+    instruments: Mapping[InstrumentId, Terms]
+
+
+# Events that change nothing which is kept here. An event that is neither here nor handled says
+# that governance may have changed a constant, and has them read again.
+_SILENT = frozenset(
+    {
+        "MarginCalled",
+        "CallCleared",
+        "Liquidated",
+        "DebtSold",
+        "DepositRequest",
+        "RedeemRequest",
+        "Deposit",
+        "Withdraw",
+        "ReturnClaimed",
+        "OperatorSet",
+        "Transfer",
+        "Approval",
+    }
+)
+
+
+class Book(State):
+    """The state as logs tell it, with what a keeper wants to know beside it."""
+
+    def __init__(self, constants: Constants) -> None:
+        super().__init__(
+            constants.parameters, constants.feeds, constants.tokens, constants.instruments, 0
+        )
+        self.places = dict(constants.places)
+        self.order_ids: Table[bytes, Order | None] = self._table(None)
+        # (block, place) of an account's last log: which of its states a decision was made from
+        self.touched: Table[AccountId, tuple[int, int]] = self._table((0, 0))
+        self.constants_stale = False
+
+    def adopt(self, constants: Constants) -> None:
+        """Take what governance changed: it is what the chain says now, not part of the fold."""
+        kept = len(self._undo)
+        self.parameters = constants.parameters
+        self.feeds = dict(constants.feeds)
+        self.tokens = tuple(constants.tokens)
+        self.places = dict(constants.places)
+        for instrument, terms in constants.instruments.items():
+            self.terms[instrument] = terms
+        del self._undo[kept:]
+        self.constants_stale = False
+
+    def apply(self, log: Log) -> None:
+        """Change what the event says has changed."""
+        self.now = log.time
+        handler = _HANDLERS.get(log.name)
+        if handler is not None:
+            handler(self, log)
+        elif log.name not in _SILENT:
+            self.constants_stale = True
+
+    def live_orders(self) -> list[tuple[bytes, Order, Commitment]]:
+        """Orders that are committed and have not ended, oldest due first."""
+        found = []
+        for order_id, order in self.order_ids.items():
+            commitment = self.orders[order] if order is not None else None
+            if order is not None and commitment is not None:
+                found.append((order_id, order, commitment))
+        return sorted(found, key=lambda one: (one[2].due, one[0]))
+
+
+def _account(log: Log) -> AccountId:
+    return AccountId(log.args["account"])
+
+
+def _cash_changed(book: Book, log: Log) -> None:
+    account = _account(log)
+    record = replace(book.accounts[account], cash=log.args["cash"], reserved=log.args["reserved"])
+    clearing.store(book, account, record)
+    book.touched[account] = (log.block, log.place)
+
+
+def _position_changed(book: Book, log: Log) -> None:
+    account, args = _account(log), log.args
+    instrument = InstrumentId(args["instrument"])
+    record = replace(book.accounts[account], cash=args["cash"], reserved=args["reserved"])
+    position = Position(args["size"], args["notional"], args["index"])
+    if position.size == 0 and instrument not in record.book:
+        clearing.store(book, account, record)
+    else:
+        clearing.hold_position(book, account, record, instrument, position)
+    book.touched[account] = (log.block, log.place)
+
+
+def _flags_changed(book: Book, log: Log) -> None:
+    account, args = _account(log), log.args
+    book.accounts[account] = replace(
+        book.accounts[account],
+        mode=Mode(args["mode"]),
+        collateral=args["collateral"],
+        called=args["called"],
+        call_deadline=args["deadline"],
+    )
+    book.touched[account] = (log.block, log.place)
+
+
+def _market_changed(book: Book, log: Log) -> None:
+    args, instrument = log.args, InstrumentId(log.args["instrument"])
+    book.markets[instrument] = replace(
+        book.markets[instrument],
+        long_index=args["long_index"],
+        short_index=args["short_index"],
+        rate=args["rate"],
+        gap=args["gap"],
+        long_interest=args["long_interest"],
+        short_interest=args["short_interest"],
+        forced=args["forced"],
+        forced_at=log.time,
+        accrued_at=log.time,
+    )
+    _ledger_changed(book, log)
+
+
+def _ledger_changed(book: Book, log: Log) -> None:
+    book.lines = replace(
+        book.lines,
+        pool=log.args["pool"],
+        insurance=log.args["insurance"],
+        protocol=log.args["protocol"],
+    )
+
+
+def _deficit_recorded(book: Book, log: Log) -> None:
+    account, unpaid = _account(log), log.args["unpaid"]
+    instrument = InstrumentId(log.args["instrument"])
+    if unpaid:
+        book.deficits[account] = Deficit(instrument, unpaid)
+        book.markets[instrument] = replace(book.markets[instrument], stopped=1)
+    else:
+        del book.deficits[account]
+    book.touched[account] = (log.block, log.place)
+
+
+def _collateral_changed(book: Book, log: Log) -> None:
+    account, place = _account(log), book.places[Address(log.args["token"])]
+    book.collateral[account, place] = log.args["balance"]
+    book.collateral_total[place] = log.args["total"]
+    book.touched[account] = (log.block, log.place)
+
+
+def _price_posted(book: Book, log: Log) -> None:
+    args, feed = log.args, FeedId(log.args["feed"])
+    about, slot = book.feeds[feed], args["slot"]
+    fixed = StoredPrice(
+        median=args["median"],
+        high=args["high"],
+        low=args["low"],
+        conf_ppm=args["conf_ppm"],
+        slot=slot,
+        gap=min(slot - args["previous"], GAP_MAX),
+    )
+    newest = book.prices[feed]
+    if newest is None or newest.slot < slot:
+        book.prices[feed] = fixed
+    book.ring[feed, slot // about.grid_seconds % about.ring_length] = fixed
+
+
+def _order_committed(book: Book, log: Log) -> None:
+    args = log.args
+    order = Order(
+        account=_account(log),
+        instrument=InstrumentId(args["instrument"]),
+        size=args["size"],
+        acceptable=args["acceptable"],
+        reduce_only=args["reduce_only"],
+        execution_fee=args["execution_fee"],
+        salt=args["salt"],
+    )
+    book.orders[order] = Commitment(
+        due=args["due"],
+        deadline=args["deadline"],
+        feed=FeedId(args["feed"]),
+        reserved=args["reserved"],
+        lapse=args["lapse"],
+    )
+    book.order_ids[args["id"]] = order
+
+
+def _order_ended(book: Book, log: Log) -> None:
+    order = book.order_ids[log.args["id"]]
+    if order is not None:
+        del book.orders[order]
+        del book.order_ids[log.args["id"]]
+
+
+def _request_key(log: Log) -> tuple[Side, Address]:
+    return Side(log.args["kind"]), Address(log.args["controller"])
+
+
+def _request_scheduled(book: Book, log: Log) -> None:
+    args = log.args
+    book.requests[_request_key(log)] = Request(
+        due=args["due"],
+        deadline=args["deadline"],
+        amount=args["amount"],
+        min_out=args["min_out"],
+    )
+
+
+def _request_executed(book: Book, log: Log) -> None:
+    key, rest = _request_key(log), log.args["rest"]
+    if rest:
+        book.requests[key] = replace(book.requests[key], amount=rest, limited=True)
+    else:
+        del book.requests[key]
+
+
+def _request_returned(book: Book, log: Log) -> None:
+    del book.requests[_request_key(log)]
+
+
+_HANDLERS: dict[str, Callable[[Book, Log], None]] = {
+    "CashChanged": _cash_changed,
+    "PositionChanged": _position_changed,
+    "BookFlagsChanged": _flags_changed,
+    "MarketChanged": _market_changed,
+    "LedgerChanged": _ledger_changed,
+    "DeficitRecorded": _deficit_recorded,
+    "CollateralChanged": _collateral_changed,
+    "PricePosted": _price_posted,
+    "OrderCommitted": _order_committed,
+    "OrderEnded": _order_ended,
+    "RequestScheduled": _request_scheduled,
+    "RequestExecuted": _request_executed,
+    "RequestReturned": _request_returned,
+}

@@ -1,0 +1,177 @@
+"""What to do at one head: pure decisions, the same for the same state.
+
+Each decision carries the figures that it was made from, for the journal. Nothing here knows how
+a decision becomes a transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from keeper.core import liquidation, margin
+from keeper.core.accounts import mode_of
+from keeper.core.fold import Book
+from keeper.core.protocol import clearing
+from keeper.core.types import AccountId, InstrumentId, Level, Refused
+from keeper.core.units import PPM, to_wad
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """One account measured at fresh prices, WAD."""
+
+    account: AccountId
+    equity: int
+    maintenance: int
+    line: int  # of calls
+    liquidatable: bool
+    called: bool
+    debt: int
+
+    @property
+    def shortfall(self) -> int:
+        """How much equity is missing to maintenance; < 0: it is above."""
+        return self.maintenance - self.equity
+
+
+def survey(book: Book) -> list[Health]:
+    """Every account that has a position or a debt, in the order of its id.
+
+    An account whose prices are not fresh is left out: the contracts would refuse to act on it.
+    """
+    policy, found = book.parameters.calls, []
+    for account, record in book.accounts.items():
+        if not record.book and record.cash >= 0 and not record.called:
+            continue
+        try:
+            assessed = clearing.assess(book, account, Level.FRESH)
+        except Refused:
+            continue
+        found.append(
+            Health(
+                account=account,
+                equity=assessed.equity,
+                maintenance=assessed.maintenance,
+                line=liquidation.call_line(assessed, policy.call_ppm),
+                liquidatable=liquidation.liquidatable(
+                    assessed,
+                    mode_of(account, record),
+                    record.called,
+                    record.call_deadline,
+                    policy,
+                    book.now,
+                ),
+                called=record.called,
+                debt=record.debt,
+            )
+        )
+    return sorted(found, key=lambda one: one.account)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One position to liquidate, of an account that is short by `shortfall`."""
+
+    account: AccountId
+    instrument: InstrumentId
+    shortfall: int
+
+
+def liquidations(book: Book, healths: Iterable[Health]) -> list[Target]:
+    """Whom to liquidate, deepest shortfall first; of each the position that weighs most.
+
+    Shortfall is in USD, so that deep and large come before deep and small.
+    """
+    targets = [
+        Target(one.account, _heaviest(book, one.account), one.shortfall)
+        for one in healths
+        if one.liquidatable and book.accounts[one.account].book
+    ]
+    return sorted(targets, key=lambda one: (-one.shortfall, one.account))
+
+
+def _heaviest(book: Book, account: AccountId) -> InstrumentId:
+    """The position with the largest scan loss."""
+
+    def loss(instrument: InstrumentId) -> int:
+        terms, size = book.listed(instrument), book.positions[account, instrument].size
+        return margin.scan_loss(size, _index_price(book, instrument), terms.underlying.shock_ppm)
+
+    return max(book.accounts[account].book, key=lambda one: (loss(one), -one))
+
+
+def _index_price(book: Book, instrument: InstrumentId) -> int:
+    feed = book.listed(instrument).underlying.feed
+    stored = book.prices[feed]
+    return 0 if stored is None else to_wad(stored.median, book.feeds[feed].decimals)
+
+
+def calls(healths: Iterable[Health]) -> list[Health]:
+    """Whom to call or to clear: deepest below the line first, then those back above it."""
+    changed = [one for one in healths if (one.equity < one.line) != one.called]
+    below = [one for one in changed if not one.called and not one.liquidatable]
+    back = [one for one in changed if one.called]
+    return sorted(below, key=lambda one: (one.equity - one.line, one.account)) + back
+
+
+def deficits(book: Book, healths: Iterable[Health]) -> list[AccountId]:
+    """Accounts with nothing but a debt, that insurance or the pool could pay now."""
+    lines = book.lines
+    if lines.insurance == 0 and lines.pool <= 0:
+        return []
+    return [
+        one.account
+        for one in healths
+        if one.debt
+        and not book.accounts[one.account].book
+        and not book.accounts[one.account].collateral
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class DebtSale:
+    """Collateral to buy by paying a debt."""
+
+    account: AccountId
+    place: int  # of the collateral token
+    cash: int  # native settlement tokens to pay
+    amount: int  # native units of the token to receive
+
+
+def debt_sales(book: Book, healths: Iterable[Health], cash: int, least: int) -> list[DebtSale]:
+    """Debts that `cash` (native) can buy at a discount, largest first; `least`: WAD of a sale."""
+    parameters, found = book.parameters, []
+    for one in sorted(healths, key=lambda one: (-one.debt, one.account)):
+        for_sale = one.debt and (one.liquidatable or one.debt > parameters.debt_sale_threshold)
+        if not for_sale or parameters.debt_discount_ppm == 0:
+            continue
+        for place, token in enumerate(book.tokens):
+            held, stored = book.collateral[one.account, place], book.prices[token.feed]
+            if not held or stored is None:
+                continue
+            price = to_wad(stored.median, book.feeds[token.feed].decimals)
+            kept = PPM - parameters.debt_discount_ppm
+            worth = held * price * kept // (PPM * 10**token.decimals)  # WAD that buys all of it
+            paid = min(one.debt, worth) // parameters.scale
+            paid = min(paid, cash)
+            if paid * parameters.scale < least or paid == 0:
+                continue
+            amount = liquidation.collateral_bought(
+                paid * parameters.scale, price, parameters.debt_discount_ppm, token.decimals
+            )
+            found.append(DebtSale(one.account, place, paid, amount))
+            cash -= paid
+            break
+    return found
+
+
+def accruals(book: Book, longest: int) -> list[InstrumentId]:
+    """Instruments with open interest that were not accrued for `longest` seconds."""
+    return [
+        instrument
+        for instrument, market in sorted(book.markets.items())
+        if market.long_interest + market.short_interest
+        and book.now - market.accrued_at >= longest
+        and book.prices[book.listed(instrument).underlying.feed] is not None
+    ]

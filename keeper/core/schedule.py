@@ -1,0 +1,142 @@
+"""What time and prices make due: reports to post, orders to fill or expire, pool requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from keeper.core.fold import Book
+from keeper.core.protocol.state import Order, Side
+from keeper.core.reports import PriceReport
+from keeper.core.types import Address, FeedId
+from keeper.core.units import PPM
+
+
+def filling_slot(book: Book, feed: FeedId, due: int, last: int) -> int | None:
+    """The stored slot that is the first at or after `due`, looked for up to `last`."""
+    about = book.feeds[feed]
+    grid = about.grid_seconds
+    slot = due + -due % grid
+    while slot <= last:
+        fixed = book.ring[feed, slot // grid % about.ring_length]
+        if fixed is not None and fixed.slot == slot:
+            return slot if fixed.first_since(due) else None
+        slot += grid
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """An order and the slot that ends it."""
+
+    order_id: bytes
+    order: Order
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class DueOrders:
+    """Orders by what they need now."""
+
+    fills: list[Fill]
+    expiries: list[Fill]  # their window is over
+    wanting: list[tuple[FeedId, int]]  # (feed, due) of orders whose slot is not posted yet
+
+
+def due_orders(book: Book) -> DueOrders:
+    """Orders that can end at the stored prices, oldest due first, and what the others want."""
+    found = DueOrders([], [], [])
+    for order_id, order, commitment in book.live_orders():
+        if commitment.due > book.now:
+            break  # they are in order
+        late = book.now > commitment.deadline
+        slot = filling_slot(book, commitment.feed, commitment.due, book.now)
+        if slot is None:
+            found.wanting.append((commitment.feed, commitment.due))
+        elif late:
+            found.expiries.append(Fill(order_id, order, slot))
+        elif slot <= commitment.deadline:
+            found.fills.append(Fill(order_id, order, slot))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """When a price is worth a transaction."""
+
+    deviation_ppm: int  # 0: every slot
+    heartbeat_seconds: int
+
+
+def postings(
+    book: Book,
+    said: Mapping[FeedId, Sequence[PriceReport]],
+    wanting: Iterable[tuple[FeedId, int]],
+    policy: Posting,
+) -> list[PriceReport]:
+    """Reports to post now, older slots first.
+
+    The newest of a feed when its price moved, its heartbeat is over or every slot counts; and of
+    older slots those that orders wait for: the first at or after their due time.
+    """
+    chosen: dict[tuple[FeedId, int], PriceReport] = {}
+    for feed, reports in said.items():
+        stored = book.prices[feed]
+        newest = 0 if stored is None else stored.slot
+        waiting = [one for one in reports if newest < one.slot <= book.now]
+        if not waiting:
+            continue
+        last = waiting[-1]
+        moved = stored is None or (
+            abs(last.price - stored.median) * PPM >= policy.deviation_ppm * stored.median
+        )
+        if policy.deviation_ppm == 0:
+            chosen.update({(feed, one.slot): one for one in waiting})
+        elif moved or last.slot - newest >= policy.heartbeat_seconds:
+            chosen[feed, last.slot] = last
+    for feed, due in wanting:
+        for one in said.get(feed, ()):
+            if one.previous < due <= one.slot <= book.now:
+                chosen[feed, one.slot] = one
+                break
+    return sorted(chosen.values(), key=lambda one: (one.slot, one.feed))
+
+
+@dataclass(frozen=True, slots=True)
+class DueRequests:
+    """Controllers of pool requests, by what is due."""
+
+    entries: list[Address]
+    exits: list[Address]
+    lapsed_entries: list[Address]
+    lapsed_exits: list[Address]
+
+
+def due_requests(book: Book) -> DueRequests:
+    """Requests to execute at the stored prices (all of a slot at or after their due time), and
+    requests whose window is over."""
+    found = DueRequests([], [], [], [])
+    oldest = _oldest_slot(book)
+    for (side, controller), request in sorted(book.requests.items()):
+        if request.amount == 0:
+            continue
+        entry = side is Side.ENTRY
+        if book.now > request.deadline:
+            (found.lapsed_entries if entry else found.lapsed_exits).append(controller)
+        elif request.due <= oldest:
+            (found.entries if entry else found.exits).append(controller)
+    return found
+
+
+def _oldest_slot(book: Book) -> int:
+    """The newest slot that every instrument's price is at or after, if all are fresh; else −1."""
+    oldest = book.now
+    for _, terms in book.terms.items():
+        if terms is None:
+            continue
+        feed = terms.underlying.feed
+        stored = book.prices[feed]
+        if stored is None or book.now - stored.slot > book.feeds[feed].max_age_seconds:
+            return -1
+        oldest = min(oldest, stored.slot)
+    return oldest

@@ -1,0 +1,145 @@
+"""What governance sets, read by views at one block: terms, feeds, tokens, limits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keeper.core import terms
+from keeper.core.fold import Constants
+from keeper.core.liquidation import Policy
+from keeper.core.protocol.state import Parameters, Token
+from keeper.core.quotes import Feed
+from keeper.core.types import Address, FeedId, InstrumentId
+from keeper.edges import abi
+from keeper.edges.addresses import AddressBook
+from keeper.edges.chain import Call, Chain, Header, RpcError, bytes_of
+
+View = tuple[str, str, tuple[Any, ...]]  # contract, function, arguments
+
+
+class Views:
+    """Reads of the contracts of one address book, many at a time, at one pinned block."""
+
+    def __init__(self, chain: Chain, book: AddressBook) -> None:
+        self.chain, self._book = chain, book
+
+    def ask(self, wanted: list[View], block: Header) -> list[Any]:
+        """Answers in the order asked; a struct is a dict. Raises Unreachable, RpcError."""
+        answers = self.try_ask(wanted, block)
+        for answer in answers:
+            if isinstance(answer, RpcError):
+                raise answer
+        return answers
+
+    def try_ask(self, wanted: list[View], block: Header) -> list[Any]:
+        """As `ask`, with the RpcError of a view that reverts in its place."""
+        functions = [abi.contract(contract).function(name) for contract, name, _ in wanted]
+        calls = [
+            Call(self._book.address(contract), function.data(*arguments))
+            for function, (contract, _, arguments) in zip(functions, wanted, strict=True)
+        ]
+        answers = self.chain.calls(calls, block)
+        return [
+            answer if isinstance(answer, RpcError) else function.values(answer)
+            for function, answer in zip(functions, answers, strict=True)
+        ]
+
+
+def settlement_token(views: Views, block: Header) -> bytes:
+    """Address of the token that cash is counted in: it never changes."""
+    (address,) = views.ask([("Clearinghouse", "SETTLEMENT_TOKEN", ())], block)
+    return bytes_of(address)
+
+
+def read(views: Views, block: Header) -> Constants:
+    """Everything that the logs do not tell. Raises Unreachable, RpcError."""
+    counts: list[View] = [
+        ("OracleHub", "feed_count", ()),
+        ("Instruments", "count", ()),
+        ("Vault", "tokens", ()),
+    ]
+    feed_count, instrument_count, tokens = views.ask(counts, block)
+    feed_ids = [FeedId(i) for i in range(1, feed_count + 1)]
+    instruments = [InstrumentId(i) for i in range(1, instrument_count + 1)]
+    feeds = views.ask([("OracleHub", "feed_config", (one,)) for one in feed_ids], block)
+    words = views.ask([("Instruments", "terms", (one,)) for one in instruments], block)
+    caps = views.ask([("Markets", "insurance_cap", (one,)) for one in instruments], block)
+    listings = views.ask([("Vault", "listing", (one,)) for one in tokens], block)
+    return Constants(
+        parameters=_parameters(views, block, dict(zip(instruments, caps, strict=True))),
+        feeds={one: _feed(about) for one, about in zip(feed_ids, feeds, strict=True)},
+        tokens=[_token(listing) for listing in listings],
+        places={Address(bytes_of(token)): place for place, token in enumerate(tokens)},
+        instruments={
+            one: terms.decode(*four) for one, four in zip(instruments, words, strict=True)
+        },
+    )
+
+
+def _parameters(views: Views, block: Header, caps: dict[InstrumentId, int]) -> Parameters:
+    wanted: list[View] = [
+        ("Clearinghouse", "SCALE", ()),
+        ("Clearinghouse", "debt_cap", ()),
+        ("Clearinghouse", "debt_share_ppm", ()),
+        ("Markets", "safety", ()),
+        ("RiskEngine", "margin_terms", ()),
+        ("Liquidator", "call_terms", ()),
+        ("Liquidator", "debt_threshold", ()),
+        ("Liquidator", "discount_ppm", ()),
+        ("Orders", "policy", ()),
+        ("LiquidityPool", "policy", ()),
+        ("OracleHub", "quorum", ()),
+        ("OracleHub", "all_reporters", ()),
+    ]
+    (scale, debt_cap, debt_share, safety, margin, calls, threshold, discount, orders, pool,
+     quorum, reporters) = views.ask(wanted, block)  # fmt: skip
+    return Parameters(
+        settlement_decimals=18 - (len(str(scale)) - 1),
+        forced_window_seconds=safety[3],
+        upnl_ppm=margin["upnl_ppm"],
+        debt_maintenance_ppm=margin["debt_maintenance_ppm"],
+        debt_initial_ppm=margin["debt_initial_ppm"],
+        debt_cap=debt_cap,
+        debt_share_ppm=debt_share,
+        pool_factor_ppm=safety[1],
+        pool_slice_ppm=safety[2],
+        calls=Policy(
+            call_ppm=calls["call_ppm"],
+            hard_ppm=calls["hard_ppm"],
+            grace_isolated=calls["isolated_grace"],
+            grace_cross=calls["cross_grace"],
+        ),
+        debt_sale_threshold=threshold,
+        debt_discount_ppm=discount,
+        order_delay_seconds=orders["delay_seconds"],
+        order_window_seconds=orders["window_seconds"],
+        order_buffer_ppm=orders["buffer_ppm"],
+        request_delay_seconds=pool["delay_seconds"],
+        request_window_seconds=pool["window_seconds"],
+        exit_fee_ppm=pool["exit_fee_ppm"],
+        exit_factor_ppm=pool["exit_factor_ppm"],
+        quorum=quorum,
+        reporters=frozenset(Address(bytes_of(one)) for one in reporters),
+        insurance_caps=caps,
+    )
+
+
+def _feed(about: dict[str, Any]) -> Feed:
+    return Feed(
+        decimals=about["decimals"],
+        grid_seconds=about["grid_seconds"],
+        ring_length=about["ring_length"],
+        width_ppm=about["width_ppm"],
+        max_age_seconds=about["max_age_seconds"],
+        max_age_recent_seconds=about["max_age_recent_seconds"],
+        conf_max_ppm=about["conf_max_ppm"],
+    )
+
+
+def _token(listing: dict[str, Any]) -> Token:
+    return Token(
+        feed=FeedId(listing["feed"]),
+        decimals=listing["decimals"],
+        haircut_ppm=listing["haircut_ppm"],
+        cap=listing["cap"],
+    )

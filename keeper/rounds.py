@@ -1,0 +1,245 @@
+"""One round of decisions at one head: plan, confirm on chain, journal, submit, urgent first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
+
+from keeper.config import Config
+from keeper.core import plan, schedule
+from keeper.core.index import Index
+from keeper.core.plan import Health
+from keeper.core.schedule import Posting
+from keeper.core.types import AccountId
+from keeper.core.units import WAD
+from keeper.edges import abi
+from keeper.edges.acts import Act, Result
+from keeper.edges.addresses import AddressBook
+from keeper.edges.chain import Call, Header, RpcError
+from keeper.edges.desk import Desk, slot_name
+from keeper.edges.parameters import Views
+from keeper.edges.reporter import Reporter
+from keeper.edges.store import Store
+from keeper.edges.submitter import Submitter
+from keeper.edges.telemetry import Metrics, logger
+
+MAX_POSTS = 8  # slots in one transaction
+CALLS = 4  # calls of accounts in one round: each is a transaction of its own
+EXPIRIES = 4  # likewise
+
+T = TypeVar("T")
+
+
+class Rounds:
+    """Decides and acts for one deployment."""
+
+    def __init__(
+        self,
+        config: Config,
+        addresses: AddressBook,
+        views: Views,
+        store: Store,
+        submitter: Submitter,
+        reporter: Reporter | None,
+        metrics: Metrics,
+        settlement: bytes,
+    ) -> None:
+        self._settlement = settlement
+        self._config, self._addresses, self._views = config, addresses, views
+        self._store, self._submitter, self._reporter = store, submitter, reporter
+        self._metrics = metrics
+        self._desk = Desk(addresses)
+
+    def post(self, index: Index, head: Header) -> int:
+        """Post what is due of the reports that this keeper holds; how many transactions went."""
+        if self._reporter is None or not self._config.duties.prices:
+            return 0
+        settings, feeds = self._config.prices, list(index.feeds)
+        said = {feed: self._reporter.said(feed) for feed in feeds}
+        chosen = schedule.postings(
+            index,
+            {feed: [one.report for one in all_said] for feed, all_said in said.items()},
+            schedule.due_orders(index).wanting,
+            Posting(settings.deviation_ppm, settings.heartbeat_seconds),
+        )
+        chosen = [
+            one
+            for one in chosen
+            if not self._submitter.pending("post", slot_name(one.feed, one.slot))
+        ]
+        seen = {
+            (one.report.feed, one.report.slot): one.seen_at
+            for all_said in said.values()
+            for one in all_said
+        }
+        sent = 0
+        for batch in _batches(chosen, MAX_POSTS):
+            quorum = index.parameters.quorum
+            moments = [seen[one.feed, one.slot] for one in batch]
+            act = self._desk.post(
+                [self._reporter.sign(one, quorum) for one in batch],
+                max((one for one in moments if one is not None), default=None),
+            )
+            result = self._submit(act, head)
+            sent += result is Result.SENT
+            if result is Result.SENT:
+                self._metrics.prices_applied.inc(len(batch))
+        return sent
+
+    def act(self, index: Index, head: Header, seen_at: float | None) -> int:
+        """Everything else that is due at this head; how many transactions went."""
+        duties = self._config.duties
+        healths = plan.survey(index)
+        self._show(index, healths)
+        sent = 0
+        if duties.liquidations:
+            sent += self._liquidate(index, head, healths, seen_at)
+        if duties.orders:
+            sent += self._orders(index, head, seen_at)
+        if duties.calls:
+            sent += self._calls(index, head, healths, seen_at)
+        if duties.liquidations:
+            for account in plan.deficits(index, healths):
+                sent += self._submit(self._desk.absorb(index, account), head) is Result.SENT
+        if duties.debt_sales:
+            sent += self._debt_sales(index, head, healths)
+        if duties.pool:
+            for act in self._desk.pool(index, schedule.due_requests(index)):
+                sent += self._submit(act, head) is Result.SENT
+        if duties.funding:
+            due = plan.accruals(index, self._config.policy.accrue_seconds)
+            for batch in _batches(due, 16):
+                sent += self._submit(self._desk.accrue(index, batch), head) is Result.SENT
+        return sent
+
+    # urgent
+
+    def _liquidate(
+        self, index: Index, head: Header, healths: Sequence[Health], seen_at: float | None
+    ) -> int:
+        policy = self._config.policy
+        targets = [
+            one
+            for one in plan.liquidations(index, healths)
+            if not self._submitter.pending("liquidate", one.account.hex())
+        ]
+        targets = targets[: policy.liquidation_batch * policy.liquidation_rounds]
+        if not targets:
+            return 0
+        confirmed = self._confirmed([one.account for one in targets], head)
+        chosen = [one for one in targets if one.account in confirmed]
+        if len(chosen) < len(targets):
+            logger().error(
+                "index and chain differ on who is liquidatable",
+                block=head.number, index=len(targets), chain=len(chosen),
+            )  # fmt: skip
+        by_account = {one.account: one for one in healths}
+        self._journal(index, head, "liquidate",
+                      [_figures(by_account[one.account]) for one in targets],
+                      [[one.account.hex(), one.instrument] for one in chosen])  # fmt: skip
+        sent = 0
+        for batch in _batches(chosen, policy.liquidation_batch):
+            act = self._desk.liquidate(index, batch, seen_at)
+            sent += self._submit(act, head) is Result.SENT
+        return sent
+
+    def _confirmed(self, accounts: Sequence[AccountId], head: Header) -> set[AccountId]:
+        """Those that the chain, too, calls liquidatable at this very block."""
+        wanted = [("Liquidator", "liquidatable", (account,)) for account in accounts]
+        answers = self._views.try_ask(list(wanted), head)
+        return {account for account, yes in zip(accounts, answers, strict=True) if yes is True}
+
+    def _orders(self, index: Index, head: Header, seen_at: float | None) -> int:
+        due = schedule.due_orders(index)
+        fills = [
+            one for one in due.fills if not self._submitter.pending("execute", one.order_id.hex())
+        ]
+        if fills or due.expiries:
+            self._journal(
+                index, head, "orders", {"live": len(index.live_orders())},
+                {"fill": [[one.order_id.hex(), one.slot] for one in fills],
+                 "expire": [[one.order_id.hex(), one.slot] for one in due.expiries]},
+            )  # fmt: skip
+        sent = 0
+        for batch in _batches(fills, self._config.policy.order_batch):
+            sent += self._submit(self._desk.execute(index, batch, seen_at), head) is Result.SENT
+        for one in due.expiries[:EXPIRIES]:
+            sent += self._submit(self._desk.expire(index, one), head) is Result.SENT
+        return sent
+
+    def _calls(
+        self, index: Index, head: Header, healths: Sequence[Health], seen_at: float | None
+    ) -> int:
+        chosen = plan.calls(healths)[:CALLS]
+        if chosen:
+            self._journal(index, head, "call", [_figures(one) for one in chosen],
+                          [one.account.hex() for one in chosen])  # fmt: skip
+        acts = [self._desk.call(index, one.account, seen_at) for one in chosen]
+        return sum(self._submit(act, head) is Result.SENT for act in acts)
+
+    # with the keeper's own money
+
+    def _debt_sales(self, index: Index, head: Header, healths: Sequence[Health]) -> int:
+        if not any(one.debt for one in healths):
+            return 0
+        cash = self._inventory(head)
+        least = self._config.policy.min_debt_sale_usd * WAD
+        sales = plan.debt_sales(index, healths, cash, least)
+        tokens = {place: token for token, place in index.places.items()}
+        if sales:
+            bought = [[one.account.hex(), one.cash, str(one.amount)] for one in sales]
+            self._journal(index, head, "debt sale", {"cash": cash}, bought)
+        acts = [self._desk.buy_debt(index, one, tokens[one.place]) for one in sales]
+        return sum(self._submit(act, head) is Result.SENT for act in acts)
+
+    def _inventory(self, head: Header) -> int:
+        """Native settlement tokens that the sender holds and has allowed to be taken."""
+        owner, spender = self._submitter.sender, self._addresses.address("Clearinghouse")
+        calls = [
+            Call(self._settlement, abi.BALANCE_OF.data(owner)),
+            Call(self._settlement, abi.ALLOWANCE.data(owner, spender)),
+        ]
+        answers = self._views.chain.calls(calls, head)
+        amounts = [
+            0 if isinstance(one, RpcError) else int.from_bytes(one, "big") for one in answers
+        ]
+        return min(amounts)
+
+    # shared
+
+    def _submit(self, act: Act, head: Header) -> Result:
+        return self._submitter.submit(act, head)
+
+    def _journal(self, index: Index, head: Header, kind: str, inputs: Any, outputs: Any) -> None:
+        prices = {feed: one.median for feed, one in index.prices.items() if one is not None}
+        self._store.journal(
+            head.number, head.timestamp, kind, {"prices": prices, "of": inputs}, outputs
+        )
+
+    def _show(self, index: Index, healths: Sequence[Health]) -> None:
+        states = self._metrics.accounts
+        states.labels("all").set(sum(1 for _ in index.accounts))
+        states.labels("with positions or debt").set(len(healths))
+        states.labels("called").set(sum(one.called for one in healths))
+        states.labels("liquidatable").set(sum(one.liquidatable for one in healths))
+        self._metrics.orders.set(sum(1 for _ in index.order_ids))
+        for feed, stored in index.prices.items():
+            if stored is not None:
+                name = self._addresses.feed_name(feed)
+                self._metrics.price_age.labels(name).set(index.now - stored.slot)
+
+
+def _figures(health: Health) -> dict[str, Any]:
+    """What a decision about an account was made from, as JSON holds it."""
+    return {
+        "account": health.account.hex(),
+        "equity": str(health.equity),
+        "maintenance": str(health.maintenance),
+        "line": str(health.line),
+        "called": health.called,
+    }
+
+
+def _batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
