@@ -230,8 +230,8 @@ def hold(
     @notice Reserve what an order needs, and put its execution fee into escrow
             (docs/SPEC.md 6.2): the fee leaves the account now, on the terms of a withdrawal.
     @return (reserved, lapse charge), WAD
-    @custom:reverts order: nothing to reduce; account: not enough margin; and what
-                    RiskEngine.order_margin says
+    @custom:reverts order: nothing to reduce; account: not enough margin;
+                    account: debt above its cap; and what RiskEngine.order_margin says
     """
     self._only(ORDERS)
     a: account_words.Account = account_words._unpack(self._accounts[account])
@@ -245,6 +245,8 @@ def hold(
     a.reserved += reserve
     self._store_cash(account, a, -convert(execution_fee, int256))
     a.cash -= convert(execution_fee, int256)
+    if execution_fee != 0:
+        self._check_debt(a.cash)
     self._log_cash(account, CASH_HOLD, -convert(execution_fee, int256), a)
     return reserve, lapse
 
@@ -305,6 +307,9 @@ def fill(
             delta = -held.size
     reducing: bool = held.size * delta < 0 and abs(delta) <= abs(held.size)
     a: account_words.Account = account_words._unpack(self._accounts[account])
+    if held.size == 0 and a.count != 0:
+        isolated: bool = account_words._mode(account, a.mode) == 1
+        assert not isolated and a.count < MAX_POSITIONS, "fill: margin"
     before: IClearinghouse.Assessment = empty(IClearinghouse.Assessment)
     if reducing and (a.count > 1 or delta + held.size != 0):
         before = self._assessed(account, LEVEL_RECENT, 0, 0)
@@ -611,10 +616,19 @@ def _check_free(account: bytes32):
     assert (
         s.cash - s.owed + convert(s.collateral_initial, int256) >= convert(s.reserved, int256)
     ), "account: gain not withdrawable"
-    if s.cash < 0:
+    self._check_debt(s.cash)
+
+
+@internal
+@view
+def _check_debt(cash: int256):
+    """
+    @notice What an account owes, and what all owe, is below its ceiling (docs/SPEC.md 2.7)
+    """
+    if cash < 0:
         pool: int256 = (staticcall MARKETS.ledger())[0]
         assert (
-            -s.cash <= self.debt_cap
+            -cash <= self.debt_cap
             and self.total_debt * PPM <= self.debt_share_ppm * max(pool, 0)
         ), "account: debt above its cap"
 
@@ -683,13 +697,11 @@ def _order_terms(
     if reducing and execution_fee == 0:
         return reserve, lapse, 0
 
-    level: uint256 = LEVEL_TIGHT
     if reducing:
-        level = LEVEL_RECENT
         r = staticcall self._risk_engine.requirement(
-            account_words._mode(account, a.mode), self._book(account, a), level, 0, 0
+            account_words._mode(account, a.mode), self._book(account, a), LEVEL_TIGHT, 0, 0
         )
-    s: IClearinghouse.Assessment = self._weighed(account, a, r, level)
+    s: IClearinghouse.Assessment = self._weighed(account, a, r, LEVEL_TIGHT)
     leaving: int256 = convert(a.reserved + execution_fee, int256)
     return (
         reserve,
