@@ -353,8 +353,9 @@ def _liquidate(
         charged=charged,
         reward=reward,
     )
-    if s.count == 1 and s.collateral == 0 and s.equity * 2 < convert(s.maintenance, int256):
-        extcall CLEARINGHOUSE.absorb(account, instrument)  # acts only on a deficit
+    if s.count == 1 and charged == 0:
+        # no equity was left to charge: there may be a deficit, and absorb acts on nothing else
+        extcall CLEARINGHOUSE.absorb(account, instrument)
     return reward
 
 
