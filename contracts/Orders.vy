@@ -46,6 +46,9 @@ MIN_DELAY: constant(uint256) = 1         # a slot of the same second is known to
 MAX_DELAY: constant(uint256) = 300       # 5 minutes
 MIN_WINDOW: constant(uint256) = 10
 MAX_WINDOW: constant(uint256) = 3_600    # 1 hour; a ring of slots must outlast it
+MAX_SIZE: constant(int256) = 2**92       # WAD; below it nothing overflows
+MAX_PRICE: constant(uint256) = 2**128    # WAD
+MAX_FEE: constant(uint256) = 2**92       # WAD
 MAX_BUFFER_PPM: constant(uint256) = 10**6
 
 CLEARINGHOUSE: public(immutable(IClearinghouse))
@@ -101,10 +104,17 @@ def commit(order: IOrders.Order) -> bytes32:
     @notice Promise to trade at the price of the first slot at or after now plus the delay.
     @param order by the owner of its account; size WAD, > 0 buys; acceptable WAD, 0 any
     @return id of the order
-    @custom:reverts account: not the owner; orders: already committed; orders: no delay set;
+    @custom:reverts account: not the owner; orders: figure out of range;
+                    orders: already committed; orders: no delay set;
                     and those of Clearinghouse.hold
     """
     assert account_words._owner(order.account) == msg.sender, "account: not the owner"
+    assert (
+        order.size < MAX_SIZE
+        and order.size > -MAX_SIZE
+        and order.acceptable < MAX_PRICE
+        and order.execution_fee < MAX_FEE
+    ), "orders: figure out of range"
     id: bytes32 = self._id(order)
     assert self._commitments[id] == 0, "orders: already committed"
     policy: IOrders.Policy = self._load_policy()

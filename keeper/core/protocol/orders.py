@@ -15,6 +15,10 @@ from keeper.core.types import Address, InstrumentId, Level, Refused, Status, own
 from keeper.core.units import PPM, WAD, ceil_div, ppm_ceil
 
 
+MAX_SIZE = MAX_FEE = 1 << 92  # WAD
+MAX_PRICE = 1 << 128  # WAD
+
+
 class Ending(IntEnum):
     """How an order ends."""
 
@@ -39,6 +43,12 @@ def commit(state: State, caller: Address, order: Order) -> Commitment:
     """Promise to trade at the first slot at or after now plus the delay (SPEC 6.2)."""
     parameters = state.parameters
     require(owner_of(order.account) == caller, "account: not the owner")
+    require(
+        abs(order.size) < MAX_SIZE
+        and order.acceptable < MAX_PRICE
+        and order.execution_fee < MAX_FEE,
+        "orders: figure out of range",
+    )
     require(state.orders[order] is None, "orders: already committed")
     reserved, lapse = _hold(state, order)
     due = state.now + parameters.order_delay_seconds
