@@ -583,7 +583,7 @@ def _leave(controller: address, nav: int256, room: uint256) -> uint256:
         return 0
     # the part of the minimum that these shares have to bring, up
     part: uint256 = (r.min_out * shares + r.amount - 1) // r.amount
-    if assets < part:
+    if assets < part or assets == 0:
         self._return_exit(controller, r, 0, BELOW_MINIMUM)
         return 0
     rest.min_out = r.min_out - part
@@ -607,15 +607,16 @@ def _leave(controller: address, nav: int256, room: uint256) -> uint256:
 def _served(shares: uint256, nav: int256, room: uint256) -> (uint256, uint256):
     """
     @notice How much of an exit the room allows.
-    @return (shares, assets for them native); (0, 0) when not a native unit
+    @return (shares, assets for them native); (0, 0) when the room is not a native unit
     """
-    served: uint256 = shares
     worth: uint256 = self._value_of(shares, nav)
-    if worth > room:
-        # a share's price, up: what is served is then worth no more than the room
-        served = room * (erc20.totalSupply + VIRTUAL) // (convert(max(nav, 0), uint256) + VIRTUAL)
-        worth = self._value_of(served, nav)
-    assets: uint256 = worth // SCALE
+    if worth <= room:
+        return shares, worth // SCALE
+    # down, so that what is served is worth no more than the room
+    served: uint256 = room * (erc20.totalSupply + VIRTUAL) // (
+        convert(max(nav, 0), uint256) + VIRTUAL
+    )
+    assets: uint256 = self._value_of(served, nav) // SCALE
     if assets == 0:
         return 0, 0
     return served, assets
