@@ -33,7 +33,7 @@ WAD = 10**18
 # A future whose margin is so wide that every single figure may go to its bound
 WIDE = Terms(
     risk=RiskTerms(0, 1, 0, 28_800, 10_000, 2_000, 7_500, 0),
-    fill=FillTerms(8_000 * WAD, 20_000, 200, 500, 10_000, 500, 0),
+    fill=FillTerms(8_000 * WAD, 1, 200, 500, 10_000, 500, 0),
     limit=LimitTerms(800 * WAD, 40_000_000, 100, 3_500, 7_500, 4_000, 2_000, 1_000),
     underlying=UnderlyingTerms(FeedId(1), 500_000, 5_000_000, 10**7, 50_000, 1, 550_000),
 )
@@ -151,9 +151,10 @@ def within_bounds(chance: random.Random, underlying: int) -> Terms:
 
     filling = of("fill")
     filling["maker_ppm"] = chance.randint(0, filling["taker_ppm"])
+    filling["premium_max_ppm"] = chance.randint(1, 2_000)
     under = {**of("underlying"), "shock_ppm": chance.randint(250_000, 500_000)}
     under["factor_ppm"] = chance.randint(2_500_000, 5_000_000)
-    limits = of("limit")
+    limits = of("limit") | {"lambda_ppm": chance.randint(1_000, 100_000)}
     limits["fee_protocol_bps"] = chance.randint(0, 10_000 - limits["fee_insurance_bps"])
     return Terms(
         risk=RiskTerms(kind=0, underlying=underlying, strike_wad=0, margin_class=0, **of("risk")),
@@ -293,6 +294,8 @@ def test_bounds__at_them_accepted_beyond_refused(
         figures = replace(figures, maker_ppm=0)
     # the rules ask more of an underlying with instruments than its bounds do
     target = add_underlying(wide, governor, WIDE) if group == "underlying" else 1
+    if name == "premium_max_ppm":  # as high as only a forced fill of 10 % allows
+        wide.set_limits(1, astuple(replace(WIDE.limit, lambda_ppm=100_000)), sender=governor)
     for edge in (low, high):
         changed = replace(figures, **{name: edge})
         set_group(wide, governor, target, group, changed)
@@ -381,6 +384,17 @@ def test_fit__to_the_ppm_in_every_setter(tight: Contract, governor: str) -> None
     tight.set_fill_terms(1, fill(replace(TIGHT.fill, taker_ppm=501)), sender=governor)
 
 
+def test_fit__half_the_premium_stays_with_the_house(tight: Contract, governor: str) -> None:
+    """SPEC 7.11: 2,000 ppm of lambda and 60 % of 7,500 ppm of penalty carry 13,000 ppm."""
+    for premium, fits in ((13_000, True), (13_001, False)):
+        filled = fill(replace(TIGHT.fill, premium_max_ppm=premium))
+        with nullcontext() if fits else refused("terms: premium too large"):
+            tight.set_fill_terms(1, filled, sender=governor)
+    greedy = replace(TIGHT.limit, liquidator_bps=4_001)
+    with refused("terms: premium too large"):
+        tight.set_limits(1, astuple(greedy), sender=governor)
+
+
 def test_fit__every_instrument_of_the_underlying_is_asked(tight: Contract, governor: str) -> None:
     cheap = replace(TIGHT, limit=replace(TIGHT.limit, penalty_ppm=1_000))
     add_instrument(tight, governor, cheap)
@@ -402,9 +416,9 @@ def test_fit__is_the_rule_of_the_model(wide: Contract, governor: str, seed: int)
     accepted = 0
     for _ in range(400):
         # around the edge: margin that may or may not carry the cost
-        cost = chance.randint(3, 60_000)
-        penalty = chance.randint(1, cost - 2)
-        lam = chance.randint(0, cost - penalty - 1)
+        cost = chance.randint(5, 60_000)
+        penalty = chance.randint(1, cost - 3)
+        lam = chance.randint(1, max(1, cost - penalty - 1))
         taker = min(cost - penalty - lam, 20_000)
         gaps = chance.randint(1, 30_000), chance.randint(10_000, 60_000)
         shock = cost + gaps[1] + chance.randint(-2, 2)
@@ -535,7 +549,7 @@ def test_authority__only_the_governor_and_only_these_functions_change_anything(
 def test_max_leverage__of_small_positions(
     wide: Contract, governor: str, shock: int, factor: int, cap: int, leverage: int
 ) -> None:
-    cheap = replace(WIDE.limit, lambda_ppm=0, penalty_ppm=1)
+    cheap = replace(WIDE.limit, lambda_ppm=1, penalty_ppm=1)
     wide.set_limits(1, astuple(cheap), sender=governor)
     under = replace(WIDE.underlying, shock_ppm=shock, factor_ppm=factor)
     wide.set_underlying(1, astuple(under), (1, 1), sender=governor)
