@@ -132,8 +132,9 @@ class App:
     def _refold(self) -> None:
         keeper = self._keeper
         head = self._head()
-        fresh = open_index(keeper.chain, keeper.views, keeper.addresses, keeper.store, head)
-        keeper.index = fresh
+        keeper.index = open_index(
+            keeper.chain, keeper.views, keeper.addresses, keeper.store.snapshots(), head
+        )
 
     def _recover(self) -> None:
         """Take up what an earlier run left, before anything new is decided."""

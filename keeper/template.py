@@ -10,6 +10,20 @@ from pydantic import BaseModel
 
 from keeper.config import Config
 
+# What `keeper init --devnet` fills in: the accounts of a development chain's public mnemonic.
+DEVNET: dict[str, Any] = {
+    "dry_run": False,
+    "keys": {
+        "dev_mnemonic": "test test test test test test test test test test test junk",
+        "dev_index": 2,
+    },
+    "reporters": {
+        "dev_mnemonic": "test test test test test test test test test test test junk",
+        "dev_indices": [3, 4, 5],
+    },
+    "prices": {"source": "generator", "start": {"BTC": 60000.0, "ETH": 3000.0, "SOL": 150.0}},
+}
+
 _WIDTH = 38  # column of the comments
 
 

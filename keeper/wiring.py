@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
-from keeper.config import DEVNETS, Config
+from keeper.config import Config
 from keeper.core import reports, snapshot
 from keeper.core.index import Checkpoint, Index
 from keeper.core.types import Address, FeedId
@@ -67,10 +68,13 @@ def connect(config: Config) -> tuple[AddressBook, Chain, Header]:
     return book, chain, chain.header("latest")
 
 
-def open_index(chain: Chain, views: Views, book: AddressBook, store: Store, head: Header) -> Index:
-    """The index where the store left it, or at the deployment. Raises Unreachable, RpcError."""
+def open_index(
+    chain: Chain, views: Views, book: AddressBook, snapshots: list[Any], head: Header
+) -> Index:
+    """The index at the newest snapshot (rows of the store) that is still in the chain, or at the
+    deployment. Raises Unreachable, RpcError."""
     constants = parameters.read(views, head)
-    for row in store.snapshots():
+    for row in snapshots:
         try:
             there = chain.header(row.block)
             index = Index(constants)
@@ -88,6 +92,21 @@ def open_index(chain: Chain, views: Views, book: AddressBook, store: Store, head
     return index
 
 
+def indexed(config: Config) -> tuple[Index, AddressBook]:
+    """An index of the head, for a look: from the store's snapshot if there is one, written
+    nowhere. Raises as `build` does."""
+    book, chain, head = connect(config)
+    views = Views(chain, book)
+    rows: list[Any] = []
+    if config.store.path.exists():
+        store = Store(config.store.path)
+        rows = store.snapshots()
+        store.close()
+    index = open_index(chain, views, book, rows, head)
+    Follower(chain, book, Metrics(), config.chain.log_range).follow(index, head)
+    return index, book
+
+
 def build(config: Config, clock: Clock, metrics: Metrics) -> Keeper:
     """Connect, open the store and make every part.
 
@@ -97,7 +116,7 @@ def build(config: Config, clock: Clock, metrics: Metrics) -> Keeper:
     book, chain, head = connect(config)
     store = Store(config.store.path)
     views = Views(chain, book)
-    index = open_index(chain, views, book, store, head)
+    index = open_index(chain, views, book, store.snapshots(), head)
     settlement = parameters.settlement_token(views, head)
     key = signer.sender(config.keys)
     flights = None
@@ -154,6 +173,3 @@ def _source(config: Config, book: AddressBook, store: Store, index: Index, head:
         if stored is not None:
             last[asset] = to_decimal(stored.median, index.feeds[FeedId(feed)].decimals)
     return prices.source_of(config.prices, list(book.feeds), start, last)
-
-
-__all__ = ["DEVNETS", "Keeper", "WrongChain", "build", "connect", "open_index"]

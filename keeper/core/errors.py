@@ -1,7 +1,7 @@
 """What a refusal means for the keeper: wait, let go, or stop.
 
 The contracts' revert texts are an interface (docs/ERRORS.md): `place: broken fact`. A text that
-is not listed is let go, and counted, because repeating what is not understood helps nobody.
+is not listed is let go: repeating what is not understood helps nobody.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TRANSIENT = frozenset(
         "oracle: slot not in ring",
         "orders: window is open",
         "market: price before request",
-        "pool: too early",
+        "pool: no request is due",
         "pool: not enough idle",
     }
 )

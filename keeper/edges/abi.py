@@ -34,7 +34,7 @@ class Function:
     def __init__(self, abi: ABIFunction) -> None:
         self.signature = abi_to_signature(abi)
         self.selector = bytes(function_abi_to_4byte_selector(abi))
-        self._inputs = [collapse_if_tuple(one) for one in abi.get("inputs", [])]
+        self.inputs = [collapse_if_tuple(one) for one in abi.get("inputs", [])]
         outputs = abi.get("outputs", [])
         self._outputs = [collapse_if_tuple(one) for one in outputs]
         struct = len(outputs) == 1 and outputs[0]["type"] == "tuple"
@@ -42,7 +42,7 @@ class Function:
 
     def data(self, *values: Any) -> bytes:
         """Call data for these arguments."""
-        return self.selector + encode(self._inputs, values)
+        return self.selector + encode(self.inputs, values)
 
     def values(self, returned: bytes) -> Any:
         """What came back: one value itself, a struct as a dict, several values as a tuple."""
@@ -97,14 +97,15 @@ class Contract:
                 event = Event(name, cast(ABIEvent, entry))
                 self.events[event.topic] = event
 
-    def function(self, name: str) -> Function:
-        """The function; of several with default arguments the one that takes the fewest."""
-        try:
-            return self._functions[name][0]
-        except KeyError:
-            raise AbiError(
-                f"{self.name} has no function {name}: the keeper and the contracts differ"
-            ) from None
+    def function(self, name: str, inputs: int | None = None) -> Function:
+        """A function by name and, where default arguments make several of it, number of inputs.
+
+        Raises AbiError when there is none.
+        """
+        for function in self._functions.get(name, ()):
+            if inputs is None or len(function.inputs) == inputs:
+                return function
+        raise AbiError(f"{self.name} has no function {name}: the keeper and the contracts differ")
 
 
 def _folder() -> Path:

@@ -7,7 +7,7 @@ from typing import Any
 
 from keeper.core.index import Index
 from keeper.core.liquidation import Assessment
-from keeper.core.protocol import clearing
+from keeper.core.protocol import checks, clearing
 from keeper.core.types import AccountId, Level, Refused
 from keeper.edges import abi
 from keeper.edges.addresses import AddressBook
@@ -15,15 +15,7 @@ from keeper.edges.chain import Call, Header, RpcError, Unreachable
 from keeper.edges.parameters import Views
 from keeper.edges.telemetry import Metrics, logger
 
-_COMPARED = (
-    "equity",
-    "equity_initial",
-    "maintenance",
-    "plain_initial",
-    "initial",
-    "collateral",
-    "collateral_initial",
-)
+_COMPARED = ("equity", "equity_initial", "maintenance", "plain_initial", "initial")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +63,7 @@ class Auditor:
             raise Unreachable("balanceOf reverted")
         held = int.from_bytes(answer, "big") * index.parameters.scale
         cash = sum(record.cash for _, record in index.accounts.items())
-        return held - cash - index.lines.total
+        return held - cash - checks.escrowed(index) - index.lines.total
 
     def _next(self, index: Index, sample: int) -> list[AccountId]:
         """The accounts whose turn it is, in the order of their ids and round again."""

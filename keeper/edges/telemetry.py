@@ -67,7 +67,6 @@ class Metrics:
         self.capped = self._gauge("fee_capped", "1 while the fee cap keeps a transaction back")
         self.gas_spent = self._counter("gas_spent_wei", "Paid for gas")
         self.unreachable = self._counter("unreachable", "Requests without a usable answer")
-        self.unknown_reverts = self._counter("unknown_reverts", "Refusals with an unlisted text")
         self.prices_applied = self._counter("prices_applied", "Slots whose price was posted")
         self.latency = Histogram(
             "ballast_price_to_signed_ms",
