@@ -122,12 +122,14 @@ class Evm:
 
     # -- calls
 
-    def transact(self, to: str, data: bytes, sender: str, value: int = 0) -> bytes:
-        """One transaction: its changes stay unless it reverts."""
+    def transact(
+        self, to: str, data: bytes, sender: str, value: int = 0, gas: int | None = None
+    ) -> bytes:
+        """One transaction: its changes stay unless it reverts; with the block's gas unless told."""
         if self._transactions >= COMPACT_EVERY and self._evm.journal_depth == 0:
             self.compact()
         with self._refusals():
-            answer: bytes = self._evm.message_call(sender, to, data, value)
+            answer: bytes = self._evm.message_call(sender, to, data, value, gas)
         self._end_of_transaction()
         return answer
 

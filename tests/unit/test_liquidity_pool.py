@@ -306,10 +306,10 @@ def test_execute__an_entry_below_its_minimum_is_returned_in_full(world: World, a
 
 
 def test_execute__nobody_enters_a_pool_that_owes(world: World, alice: str) -> None:
-    whale(world, BTC, 150)
+    whale(world, BTC, 120)
     world.request_entry(alice, 500)
     world.evm.warp(DELAY)
-    world.post({BTC: 130_000, ETH: 2_500, SOL: 100})
+    world.post({BTC: 140_000, ETH: 2_500, SOL: 100})
     world.pool.execute([alice], [], sender=world.keeper)
     assert world.pool.nav() < 0
     assert world.pool.totalAssets() == 0
@@ -359,7 +359,7 @@ def test_execute__an_exit_below_its_minimum_is_returned_in_full(world: World, al
 
 def test_execute__an_exit_goes_as_far_as_the_requirement_allows(world: World, alice: str) -> None:
     world.pool.set_exit_terms(10_000_000, FEE_PPM, sender=world.governor)
-    whale(world, BTC, 150)
+    whale(world, BTC, 120)
     held = world.provider
     shares = exit_all(world, held, min_assets=5 * 10**12)
     make_due(world)
@@ -379,7 +379,7 @@ def test_execute__an_exit_goes_as_far_as_the_requirement_allows(world: World, al
     assert rest.min_out == 5 * 10**12 - -(-5 * 10**12 * executed // shares)
 
     # when the position goes, so does the rest
-    world.open_position(world.account("whale"), BTC, -150)
+    world.open_position(world.account("whale"), BTC, -120)
     world.pool.execute([], [held], sender=world.keeper)
     assert world.pool.pendingRedeemRequest(0, held) == 0
     assert world.pool.maxRedeem(held) == shares
@@ -410,7 +410,7 @@ def test_execute__a_part_of_an_exit_must_bring_its_part_of_the_minimum(
     world: World,
 ) -> None:
     world.pool.set_exit_terms(10_000_000, FEE_PPM, sender=world.governor)
-    whale(world, BTC, 150)
+    whale(world, BTC, 120)
     shares = world.pool.balanceOf(world.provider)
     fair = assets_for(world, shares)
     exit_all(world, world.provider, min_assets=fair * 101 // 100)
@@ -566,7 +566,7 @@ def test_lapse__needs_no_price(world: World, alice: str) -> None:
 
 def test_lapse__what_the_pool_could_not_serve_pays_no_fee(world: World) -> None:
     world.pool.set_exit_terms(10_000_000, FEE_PPM, sender=world.governor)
-    whale(world, BTC, 150)
+    whale(world, BTC, 120)
     shares = exit_all(world, world.provider)
     world.execute_requests(exits=[world.provider])
     rest = world.pool.pendingRedeemRequest(0, world.provider)
@@ -830,7 +830,7 @@ def test_preview_request__equals_the_execution(world: World, alice: str, bob: st
 
 def test_preview_request__shows_how_far_an_exit_would_go(world: World) -> None:
     world.pool.set_exit_terms(10_000_000, FEE_PPM, sender=world.governor)
-    whale(world, BTC, 150)
+    whale(world, BTC, 120)
     shares = exit_all(world, world.provider)
     make_due(world)
     world.markets.accrue(list(INSTRUMENTS), sender=world.keeper)
