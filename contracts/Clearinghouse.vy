@@ -245,8 +245,6 @@ def hold(
     a.reserved += reserve
     self._store_cash(account, a, -convert(execution_fee, int256))
     a.cash -= convert(execution_fee, int256)
-    if execution_fee != 0:
-        self._check_debt(a.cash)
     self._log_cash(account, CASH_HOLD, -convert(execution_fee, int256), a)
     return reserve, lapse
 
@@ -616,20 +614,21 @@ def _check_free(account: bytes32):
     assert (
         s.cash - s.owed + convert(s.collateral_initial, int256) >= convert(s.reserved, int256)
     ), "account: gain not withdrawable"
-    self._check_debt(s.cash)
+    self._check_debt(s.cash, 0)
 
 
 @internal
 @view
-def _check_debt(cash: int256):
+def _check_debt(cash: int256, more: int256):
     """
     @notice What an account owes, and what all owe, is below its ceiling (docs/SPEC.md 2.7)
+    @param more WAD, debt of the account that the sum of all does not hold yet
     """
     if cash < 0:
         pool: int256 = (staticcall MARKETS.ledger())[0]
         assert (
             -cash <= self.debt_cap
-            and self.total_debt * PPM <= self.debt_share_ppm * max(pool, 0)
+            and (self.total_debt + more) * PPM <= self.debt_share_ppm * max(pool, 0)
         ), "account: debt above its cap"
 
 
@@ -702,16 +701,14 @@ def _order_terms(
             account_words._mode(account, a.mode), self._book(account, a), LEVEL_TIGHT, 0, 0
         )
     s: IClearinghouse.Assessment = self._weighed(account, a, r, LEVEL_TIGHT)
-    leaving: int256 = convert(a.reserved + execution_fee, int256)
-    return (
-        reserve,
-        lapse,
-        leaving
-        + max(
-            convert(s.initial + reserve, int256) - s.equity_initial,
-            s.owed - s.cash - convert(s.collateral_initial, int256),
-        ),
+    fee: int256 = convert(execution_fee, int256)
+    missing: int256 = convert(a.reserved, int256) + fee + max(
+        convert(s.initial + reserve, int256) - s.equity_initial,
+        s.owed - s.cash - convert(s.collateral_initial, int256),
     )
+    if missing <= 0:
+        self._check_debt(a.cash - fee, max(fee - a.cash, 0) - max(-a.cash, 0))
+    return reserve, lapse, missing
 
 
 # ---------------------------------------------------------------- equity

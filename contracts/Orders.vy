@@ -70,6 +70,12 @@ event BufferChanged:
     buffer_ppm: uint256
 
 
+struct Policy:
+    delay_seconds: uint256    # from commit to due
+    window_seconds: uint256   # from due to the last block time of a fill
+    buffer_ppm: uint256       # of the margin added, reserved on top of it
+
+
 _commitments: HashMap[bytes32, uint256]  # due 40 | window 16 | feed 16 | reserved 92 | lapse 92
 _policy: uint256                         # delay 32 | window 32 | buffer 32
 
@@ -109,16 +115,8 @@ def commit(order: IOrders.Order) -> bytes32:
                     and those of Clearinghouse.hold
     """
     assert account_words._owner(order.account) == msg.sender, "account: not the owner"
-    assert (
-        order.size < MAX_SIZE
-        and order.size > -MAX_SIZE
-        and order.acceptable < MAX_PRICE
-        and order.execution_fee < MAX_FEE
-    ), "orders: figure out of range"
     id: bytes32 = self._id(order)
-    assert self._commitments[id] == 0, "orders: already committed"
-    policy: IOrders.Policy = self._load_policy()
-    assert policy.delay_seconds != 0, "orders: no delay set"
+    policy: Policy = self._checked(id, order)
 
     c: IOrders.Commitment = empty(IOrders.Commitment)
     c.due = block.timestamp + policy.delay_seconds
@@ -267,12 +265,31 @@ def set_buffer(buffer_ppm: uint256):
     """
     ownable._check_owner()
     assert buffer_ppm <= MAX_BUFFER_PPM, "orders: buffer out of range"
-    policy: IOrders.Policy = self._load_policy()
+    policy: Policy = self._load_policy()
     self._store_policy(policy.delay_seconds, policy.window_seconds, buffer_ppm)
     log BufferChanged(buffer_ppm=buffer_ppm)
 
 
 # ---------------------------------------------------------------- views
+
+
+@external
+@view
+def preview(order: IOrders.Order) -> (uint256, uint256, int256):
+    """
+    @notice What committing an order would hold.
+    @return (reserved, lapse charge, margin missing: `commit` refuses when > 0), WAD
+    @custom:reverts as commit, whoever asks, but for margin
+    """
+    policy: Policy = self._checked(self._id(order), order)
+    return staticcall CLEARINGHOUSE.order_terms(
+        order.account,
+        order.instrument,
+        order.size,
+        order.reduce_only,
+        order.execution_fee,
+        policy.buffer_ppm,
+    )
 
 
 @external
@@ -304,14 +321,33 @@ def executable(order: IOrders.Order, slot: uint256) -> bool:
 
 @external
 @view
-def policy() -> IOrders.Policy:
+def policy() -> Policy:
     """
     @notice Delay, window and buffer of orders committed from now on.
     """
     return self._load_policy()
 
 
-# ---------------------------------------------------------------- ending an order
+# ---------------------------------------------------------------- committing and ending
+
+
+@internal
+@view
+def _checked(id: bytes32, order: IOrders.Order) -> Policy:
+    """
+    @notice What an order must be before its margin is asked for
+    @return the policy that it is committed under
+    """
+    assert (
+        order.size < MAX_SIZE
+        and order.size > -MAX_SIZE
+        and order.acceptable < MAX_PRICE
+        and order.execution_fee < MAX_FEE
+    ), "orders: figure out of range"
+    assert self._commitments[id] == 0, "orders: already committed"
+    policy: Policy = self._load_policy()
+    assert policy.delay_seconds != 0, "orders: no delay set"
+    return policy
 
 
 @internal
@@ -495,9 +531,9 @@ def _unpack(word: uint256) -> IOrders.Commitment:
 
 @internal
 @view
-def _load_policy() -> IOrders.Policy:
+def _load_policy() -> Policy:
     word: uint256 = self._policy
-    return IOrders.Policy(
+    return Policy(
         delay_seconds=words._unsigned(word, 0, 32),
         window_seconds=words._unsigned(word, 32, 32),
         buffer_ppm=words._unsigned(word, 64, 32),

@@ -36,8 +36,9 @@ CONTRACTS = (
     "Liquidator",
     "Vault",
     "LiquidityPool",
+    "Lens",
 )
-OWNED = CONTRACTS  # each has an owner, who is the deployer until it hands over
+OWNED = CONTRACTS[:-1]  # each has an owner, who is the deployer until it hands over
 
 NO_SOURCE = "0x" + "00" * 20
 PROBE = 1_000  # native units that a token's listing moves in and out
