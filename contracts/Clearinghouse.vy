@@ -706,7 +706,7 @@ def _order_terms(
         convert(s.initial + reserve, int256) - s.equity_initial,
         s.owed - s.cash - convert(s.collateral_initial, int256),
     )
-    if missing <= 0:
+    if fee != 0 and missing <= 0:
         self._check_debt(a.cash - fee, max(fee - a.cash, 0) - max(-a.cash, 0))
     return reserve, lapse, missing
 
