@@ -78,9 +78,8 @@ struct Policy:
     exit_fee_ppm: uint256      # of what a lapsed request gets back
 
 
-returned: public(reentrant(HashMap[address, uint256]))              # native, of entries sent back
-escrow: public(reentrant(uint256))                                  # native, all that is held here
-_policy: uint256                                                    # delay, window, factor, fee: 32
+returned: public(reentrant(HashMap[address, uint256]))   # native, of entries sent back
+_desk: uint256   # delay 32 | window 32 | factor 32 | fee 32 | escrow 128: one slot of every request
 
 
 @deploy
@@ -99,7 +98,7 @@ def __init__(
     )
     CLEARINGHOUSE = clearinghouse
     MARKETS = markets
-    self._policy = MIN_EXIT_FACTOR_PPM << 64
+    self._desk = MIN_EXIT_FACTOR_PPM << 64
 
 
 # ---------------------------------------------------------------- requests
@@ -122,7 +121,7 @@ def requestDeposit(
     """
     assert requests._acts_for(owner), "pool: not the owner"
     self._schedule(ENTRY, controller, assets, min_shares)
-    self.escrow += assets
+    self._desk += assets << 128
     log ILiquidityPool.DepositRequest(
         controller=controller,
         owner=owner,
@@ -204,7 +203,7 @@ def execute(
         nav -= convert(assets * SCALE, int256)
         room -= assets * SCALE
     if released != 0:
-        self.escrow += released
+        self._desk += released << 128
         extcall CLEARINGHOUSE.pool_release(released)
     return taken, released
 
@@ -415,6 +414,17 @@ def convertToAssets(shares: uint256) -> uint256:
 @external
 @view
 @reentrant
+def escrow() -> uint256:
+    """
+    @notice All that is held here, native: what waits to enter, was sent back, or is set aside
+            for exits.
+    """
+    return self._desk >> 128
+
+
+@external
+@view
+@reentrant
 def nav() -> int256:
     """
     @notice The pool's net asset value as of each instrument's last accrual, WAD.
@@ -551,7 +561,7 @@ def _fund(assets: uint256):
     """
     if assets == 0:
         return
-    self.escrow -= assets
+    self._desk -= assets << 128
     assert extcall SETTLEMENT_TOKEN.transfer(
         CLEARINGHOUSE.address, assets, default_return_value=True
     ), "pool: transfer failed"
@@ -675,7 +685,7 @@ def _hand_assets(controller: address, receiver: address, assets: uint256, shares
 
 @internal
 def _pay(receiver: address, assets: uint256):
-    self.escrow -= assets
+    self._desk -= assets << 128
     assert extcall SETTLEMENT_TOKEN.transfer(
         receiver, assets, default_return_value=True
     ), "pool: transfer failed"
@@ -741,7 +751,7 @@ def _share_up(amount: uint256, ppm: uint256) -> uint256:
 @internal
 @view
 def _load_policy() -> Policy:
-    word: uint256 = self._policy
+    word: uint256 = self._desk
     return Policy(
         delay_seconds=words._unsigned(word, 0, 32),
         window_seconds=words._unsigned(word, 32, 32),
@@ -752,9 +762,10 @@ def _load_policy() -> Policy:
 
 @internal
 def _store_policy(p: Policy):
-    self._policy = (
+    self._desk = (
         words._put_unsigned(p.delay_seconds, 0, 32)
         | words._put_unsigned(p.window_seconds, 32, 32)
         | words._put_unsigned(p.exit_factor_ppm, 64, 32)
         | words._put_unsigned(p.exit_fee_ppm, 96, 32)
+        | ((self._desk >> 128) << 128)
     )
