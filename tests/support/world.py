@@ -65,14 +65,24 @@ class Order:
 
 
 class World:
-    """A deployed protocol. Contracts are attributes; `governor` owns them."""
+    """A deployed protocol. Contracts are attributes; `governor` owns them.
 
-    def __init__(self, evm_version: str = "cancun", settlement: str = "TestToken") -> None:
+    `stand_ins` names contracts whose place a wallet takes: what they alone may do, a test does
+    then itself, with arguments that they would never give (tests/support/staffed.py).
+    """
+
+    def __init__(
+        self,
+        evm_version: str = "cancun",
+        settlement: str = "TestToken",
+        stand_ins: Sequence[str] = (),
+    ) -> None:
         self.evm = Evm()
         self.artifacts = build.artifacts(evm_version)
         self.terms = parameters.load("devnet")
         self.governor, self.keeper = self.evm.account("governor"), self.evm.account("keeper")
         self.provider = self.evm.account("provider")
+        self.stand_ins = {name: self.evm.account(f"in place of {name}") for name in stand_ins}
         self._salt = 0
 
         self.usdc = self._token(settlement, "USD Coin", "USDC", 6)
@@ -94,7 +104,8 @@ class World:
     def _deploy(self) -> None:
         deployer = self.evm.account("deployer")
         where = plan.addresses(deployer, 0)
-        known = where | {"owner": self.governor, "settlement_token": self.usdc.address}
+        known = where | self.stand_ins
+        known |= {"owner": self.governor, "settlement_token": self.usdc.address}
         contracts = {}
         for name in plan.CONTRACTS:
             artifact = self.artifacts[name]
@@ -111,6 +122,7 @@ class World:
         self.liquidator = contracts["Liquidator"]
         self.vault = contracts["Vault"]
         self.pool = contracts["LiquidityPool"]
+        self.lens = contracts["Lens"]
 
     def _configure(self) -> None:
         self.reporters = Reporters(self.hub, self.terms.oracle.reporters)
@@ -281,16 +293,17 @@ class World:
 
 
 @functools.cache
-def _built() -> World:
-    world = World()
+def _built(*stand_ins: str) -> World:
+    world = World(stand_ins=stand_ins)
     world.endow()
     return world
 
 
 @contextmanager
-def fresh() -> Iterator[World]:
-    """The one built world of this process, in its first state; what happens leaves no trace."""
-    world = _built()
+def fresh(*stand_ins: str) -> Iterator[World]:
+    """The one built world of this process with these stand-ins, in its first state; what happens
+    leaves no trace."""
+    world = _built(*stand_ins)
     salt = world._salt
     with world.evm.trial():
         yield world
