@@ -19,6 +19,7 @@ from keeper.edges.telemetry import logger
 from keeper.wiring import Keeper, open_index
 
 BACK_OFF = (0.1, 5.0)  # seconds: first and longest pause after an unreachable endpoint
+AUDIT_REST = 19  # times as long as an audit took: it gets at most a twentieth of the time
 PROGRESS_SECONDS = 1.0  # between two notes of how far it is
 
 
@@ -48,7 +49,7 @@ class App:
         self._acted_on: bytes = b""  # hash of the last head that was planned at
         self._slots: dict[FeedId, int] = {}
         self._seen: dict[FeedId, float] = {}  # monotonic: when a feed's newest price was seen
-        self._audited_at = float("-inf")
+        self._audit_at = float("-inf")
         self._noted_at = float("-inf")
         self._saved_at = keeper.index.checkpoint.number if keeper.index.checkpoint else 0
 
@@ -180,10 +181,11 @@ class App:
         settings, now = keeper.config.policy, keeper.clock.monotonic()
         if not keeper.config.duties.audit or not quiet:
             return
-        if now - self._audited_at < settings.audit_seconds:
+        if now < self._audit_at:
             return
-        self._audited_at = now
         findings = keeper.auditor.audit(keeper.index, head, settings.audit_sample)
+        ended = keeper.clock.monotonic()
+        self._audit_at = ended + max(settings.audit_seconds, AUDIT_REST * (ended - now))
         self.progress.ledger_difference = findings.ledger_difference
         self.progress.reference_drift = keeper.auditor.worst_drift
         self.progress.audited += findings.accounts

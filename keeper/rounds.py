@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from keeper.config import Config
 from keeper.core import plan, schedule
 from keeper.core.index import Index
-from keeper.core.plan import Health
+from keeper.core.plan import Health, Target
 from keeper.core.schedule import Posting
 from keeper.core.types import AccountId
 from keeper.core.units import WAD
@@ -126,22 +126,34 @@ class Rounds:
         targets = targets[: policy.liquidation_batch * policy.liquidation_rounds]
         if not targets:
             return 0
-        confirmed = self._confirmed([one.account for one in targets], head)
-        chosen = [one for one in targets if one.account in confirmed]
-        if len(chosen) < len(targets):
+        of_account = {one.account: _figures(one) for one in healths}
+        self._journal(
+            index, head, "liquidate",
+            [of_account[one.account] for one in targets],
+            [[one.account.hex(), one.instrument] for one in targets],
+        )  # fmt: skip
+        sent = 0
+        for batch in _batches(targets, policy.liquidation_batch):
+            result = self._submit(self._desk.liquidate(index, batch, seen_at), head)
+            if result is Result.REJECTED:  # the simulation would not close them all
+                result = self._liquidate_confirmed(index, head, batch, seen_at)
+            sent += result is Result.SENT
+        return sent
+
+    def _liquidate_confirmed(
+        self, index: Index, head: Header, batch: Sequence[Target], seen_at: float | None
+    ) -> Result:
+        """Those of a batch that the chain, too, calls liquidatable at this very block."""
+        confirmed = self._confirmed([one.account for one in batch], head)
+        chosen = [one for one in batch if one.account in confirmed]
+        if len(chosen) < len(batch):
             logger().error(
                 "index and chain differ on who is liquidatable",
-                block=head.number, index=len(targets), chain=len(chosen),
+                block=head.number, index=len(batch), chain=len(chosen),
             )  # fmt: skip
-        by_account = {one.account: one for one in healths}
-        self._journal(index, head, "liquidate",
-                      [_figures(by_account[one.account]) for one in targets],
-                      [[one.account.hex(), one.instrument] for one in chosen])  # fmt: skip
-        sent = 0
-        for batch in _batches(chosen, policy.liquidation_batch):
-            act = self._desk.liquidate(index, batch, seen_at)
-            sent += self._submit(act, head) is Result.SENT
-        return sent
+        if not chosen or len(chosen) == len(batch):
+            return Result.REJECTED
+        return self._submit(self._desk.liquidate(index, chosen, seen_at), head)
 
     def _confirmed(self, accounts: Sequence[AccountId], head: Header) -> set[AccountId]:
         """Those that the chain, too, calls liquidatable at this very block."""

@@ -26,6 +26,7 @@ class Health:
     maintenance: int
     line: int  # of calls
     liquidatable: bool
+    grace: int  # seconds from a call
     called: bool
     debt: int
 
@@ -62,6 +63,7 @@ def survey(book: Book) -> list[Health]:
                     policy,
                     book.now,
                 ),
+                grace=policy.grace(mode_of(account, record)),
                 called=record.called,
                 debt=record.debt,
             )
@@ -108,9 +110,12 @@ def _index_price(book: Book, instrument: InstrumentId) -> int:
 
 
 def calls(healths: Iterable[Health]) -> list[Health]:
-    """Whom to call or to clear: deepest below the line first, then those back above it."""
+    """Whom to call or to clear: deepest below the line first, then those back above it.
+
+    Where no grace follows from it, a call changes nothing and is left out.
+    """
     changed = [one for one in healths if (one.equity < one.line) != one.called]
-    below = [one for one in changed if not one.called and not one.liquidatable]
+    below = [one for one in changed if not one.called and not one.liquidatable and one.grace]
     back = [one for one in changed if one.called]
     return sorted(below, key=lambda one: (one.equity - one.line, one.account)) + back
 

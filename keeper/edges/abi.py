@@ -1,7 +1,7 @@
 """Calls and logs in the contracts' ABI; the ABI files travel with the package.
 
-They are the repository's `interfaces/*.json`. An installed keeper finds them in its own folder
-`abi`, a checkout beside the package.
+They are the repository's `interfaces/*.json`: the folder `abi` is a link to them in a checkout and
+holds them in an installed keeper.
 """
 
 from __future__ import annotations
@@ -108,15 +108,10 @@ class Contract:
         raise AbiError(f"{self.name} has no function {name}: the keeper and the contracts differ")
 
 
-def _folder() -> Path:
-    packaged = Path(str(files("keeper"))) / "abi"
-    return packaged if packaged.is_dir() else packaged.parents[1] / "interfaces"
-
-
 @cache
 def contract(name: str) -> Contract:
     """Load one contract's ABI. Raises AbiError when the file is missing or unreadable."""
-    file = _folder() / f"{name}.json"
+    file = Path(str(files("keeper"))) / "abi" / f"{name}.json"
     try:
         abi = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -41,6 +41,8 @@ class Act:
     payload: Mapping[str, Any] = field(default_factory=dict)  # for people
     seen_at: float | None = None  # monotonic: when the price it follows from was seen
     useful: Callable[[bytes], bool] = _always  # of what the simulation returned
+    # what could refuse it was looked at here: simulated only after one of its kind has failed
+    checked: bool = False
 
     @property
     def key(self) -> str:

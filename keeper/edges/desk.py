@@ -61,6 +61,7 @@ class Desk:
             },
             seen_at=seen_at,
             useful=lambda answer: int.from_bytes(answer, "big") > 0,
+            checked=True,
         )
 
     def execute(self, book: Book, fills: Sequence[Fill], seen_at: float | None) -> Act:
@@ -92,19 +93,20 @@ class Desk:
         )
 
     def liquidate(self, book: Book, targets: Sequence[Target], seen_at: float | None) -> Act:
-        """Close what is missing of several accounts, one position each."""
+        """Close what is missing of several accounts, one position each: of all or not at all."""
+        accounts = [one.account for one in targets]
+        instruments = [one.instrument for one in targets]
         return self._act(
             "liquidate",
-            ",".join(one.account.hex() for one in targets),
-            f"{_state(book, [one.account for one in targets])}"
-            f"|{','.join(str(one.instrument) for one in targets)}",
+            ",".join(account.hex() for account in accounts),
+            f"{_state(book, accounts)}|{','.join(map(str, instruments))}",
             "Liquidator",
             "liquidate_many",
-            ([one.account for one in targets], [one.instrument for one in targets]),
+            (accounts, instruments),
             items=len(targets),
             payload={one.account.hex(): str(one.shortfall) for one in targets},
             seen_at=seen_at,
-            useful=lambda answer: int.from_bytes(answer, "big") > 0,
+            useful=lambda answer: int.from_bytes(answer, "big") == len(targets),
         )
 
     def call(self, book: Book, account: AccountId, seen_at: float | None) -> Act:

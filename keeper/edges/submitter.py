@@ -32,6 +32,7 @@ class Submitter:
         self._chain, self._store, self._metrics, self._gas = chain, store, metrics, gas
         self._sender = sender
         self._flights = flights
+        self._failing: set[str] = set()  # kinds whose last transaction reverted
 
     @property
     def sender(self) -> bytes:
@@ -51,7 +52,12 @@ class Submitter:
 
     def watch(self) -> list[Ended]:
         """What was mined since the last look. Raises Unreachable."""
-        return self._flights.watch() if self._flights is not None else []
+        if self._flights is None:
+            return []
+        ended = self._flights.watch()
+        for one in ended:
+            (self._failing.discard if one.succeeded else self._failing.add)(one.kind)
+        return ended
 
     def reorged(self, fork: int) -> None:
         """Blocks above `fork` are gone."""
@@ -65,9 +71,10 @@ class Submitter:
         intent = self._store.intend(act.key, act.kind, act.subject, act.payload, head.number)
         if intent is None:
             return Result.KNOWN
-        refusal = self._refusal(act)
-        if refusal is not None:
-            return self._refused(act, intent, refusal)
+        if not act.checked or act.kind in self._failing:
+            refusal = self._refusal(act)
+            if refusal is not None:
+                return self._refused(act, intent, refusal)
         fee = self._fee(head, self._flights.cap)
         if fee is None:
             logger().warning("fee cap below the base fee", kind=act.kind, block=head.number)
