@@ -308,8 +308,10 @@ def fill(
     if held.size == 0 and a.count != 0:
         isolated: bool = account_words._mode(account, a.mode) == 1
         assert not isolated and a.count < MAX_POSITIONS, "fill: margin"
+    # with nothing beside this position there is no health to compare once it is closed
+    bare: bool = a.count < 2 and a.collateral == 0
     before: IClearinghouse.Assessment = empty(IClearinghouse.Assessment)
-    if reducing and (a.count > 1 or delta + held.size != 0):
+    if reducing and not (bare and delta + held.size == 0):
         before = self._assessed(account, LEVEL_RECENT, 0, 0)
 
     o: IMarkets.Outcome = extcall MARKETS.fill(
@@ -319,7 +321,10 @@ def fill(
     self._store_outcome(account, a, instrument, held.size, o)
     self._log_position(account, instrument, CAUSE_ORDER, o)
     self._pay(executor, convert(execution_fee, int256), CASH_EXECUTION)
-    if o.size != 0 or a.count > 1:
+    if bare and o.size == 0:
+        # the premium of its own close must not leave others a deficit: a forced fill has none
+        assert words._signed(self._accounts[account], 0, 112) >= 0, "fill: margin"
+    else:
         self._check_filled(account, o, fill_index, slot, reducing, before)
 
 

@@ -297,14 +297,17 @@ def fill(
         require(alone or not isolated, "fill: margin")
         require(len(before.book) < MAX_POSITIONS, "fill: margin")
     reducing = position.size * size < 0 and abs(size) <= abs(position.size)
+    bare = alone and not before.collateral
     health = None
-    if reducing and not (alone and position.size + size == 0):
+    if reducing and not (bare and position.size + size == 0):
         health = assess(state, account, Level.RECENT)
     outcome = markets.fill(state, instrument, position, size, index, acceptable)
     after = replace(before, cash=before.cash + outcome.cash, reserved=before.reserved - reserved)
     hold_position(state, account, after, instrument, outcome.position)
     credit_owner(state, executor, execution_fee)
-    if outcome.position.size or not alone:
+    if bare and not outcome.position.size:
+        require(state.accounts[account].cash >= 0, "fill: margin")
+    else:
         require(_margin_holds(state, account, outcome, index, slot, health), "fill: margin")
 
 
