@@ -75,7 +75,7 @@ struct Policy:
     delay_seconds: uint256     # from request to due
     window_seconds: uint256    # from due to the last moment of an execution
     exit_factor_ppm: uint256   # NAV after an exit, over the pool's requirement
-    exit_fee_ppm: uint256      # of what a lapsed request gets back
+    exit_fee_ppm: uint256      # of a lapsed request, kept from what comes back
 
 
 returned: public(reentrant(HashMap[address, uint256]))   # native, of entries sent back
@@ -365,6 +365,9 @@ def set_exit_terms(factor_ppm: uint256, fee_ppm: uint256):
 @view
 @reentrant
 def asset() -> address:
+    """
+    @notice The settlement token.
+    """
     return SETTLEMENT_TOKEN.address
 
 

@@ -55,6 +55,7 @@ _claims: HashMap[uint256, HashMap[address, uint256]]    # kind, controller
 def setOperator(operator: address, approved: bool) -> bool:
     """
     @notice Let another address make and claim requests for the caller.
+    @return always true
     """
     self.isOperator[msg.sender][operator] = approved
     log OperatorSet(controller=msg.sender, operator=operator, approved=approved)
@@ -64,6 +65,9 @@ def setOperator(operator: address, approved: bool) -> bool:
 @internal
 @view
 def _acts_for(principal: address) -> bool:
+    """
+    @notice Whether the caller is the principal or an operator of his.
+    """
     return msg.sender == principal or self.isOperator[principal][msg.sender]
 
 
@@ -195,49 +199,76 @@ def _store_claim(kind: uint256, controller: address, c: Claim):
 @external
 @view
 def pendingDepositRequest(request_id: uint256, controller: address) -> uint256:
+    """
+    @return assets that wait to enter, native; 0 for any id but 0
+    """
     return self._of_id(request_id, self._load(ENTRY, controller).amount)
 
 
 @external
 @view
 def claimableDepositRequest(request_id: uint256, controller: address) -> uint256:
+    """
+    @return assets whose shares can be claimed, native; 0 for any id but 0
+    """
     return self._of_id(request_id, self._claimable(ENTRY, controller).amount)
 
 
 @external
 @view
 def pendingRedeemRequest(request_id: uint256, controller: address) -> uint256:
+    """
+    @return shares that wait to leave; 0 for any id but 0
+    """
     return self._of_id(request_id, self._load(EXIT, controller).amount)
 
 
 @external
 @view
 def claimableRedeemRequest(request_id: uint256, controller: address) -> uint256:
+    """
+    @return shares whose assets can be claimed; 0 for any id but 0
+    """
     return self._of_id(request_id, self._claimable(EXIT, controller).amount)
 
 
 @external
 @view
 def maxDeposit(controller: address) -> uint256:
+    """
+    @return what `deposit` can claim at most: assets of executed entries, native
+    """
     return self._claimable(ENTRY, controller).amount
 
 
 @external
 @view
 def maxMint(controller: address) -> uint256:
+    """
+    @return what `mint` can claim at most: shares of executed entries
+    """
     return self._claimable(ENTRY, controller).out
 
 
 @external
 @view
 def maxRedeem(controller: address) -> uint256:
+    """
+    @return what `redeem` can claim at most: shares of executed exits
+    """
     return self._claimable(EXIT, controller).amount
 
 
 @external
 @view
 def maxWithdraw(controller: address) -> uint256:
+    """
+    @return what `withdraw` can claim at most: assets of executed exits, native
+    """
     return self._claimable(EXIT, controller).out
+
+
+# what a claim gives is known, what a request will give is not: ERC-7540 wants these to revert
 
 
 @external
@@ -267,6 +298,9 @@ def previewWithdraw(assets: uint256) -> uint256:
 @external
 @pure
 def supportsInterface(interface_id: bytes4) -> bool:
+    """
+    @notice ERC-165
+    """
     return interface_id in INTERFACES
 
 
