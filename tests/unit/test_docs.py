@@ -9,9 +9,14 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from prometheus_client import generate_latest
+from typer.main import get_command
 
+from keeper import cli
+from keeper.config import Config
 from keeper.core import errors
 from keeper.core.errors import Kind
+from keeper.edges.telemetry import Metrics
 from scripts import build, figures
 from scripts.build import CONTRACTS, ROOT
 
@@ -187,11 +192,32 @@ def test_page__links_files_and_tests_exist(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_page__make_targets_and_keeper_commands_exist(page: Path) -> None:
+def test_page__make_targets_exist(page: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    text = page.read_text()
+    text = _commands(page.read_text())
     named = re.findall(r"(?:`|^)make ([a-z][a-z-]*)", text, re.MULTILINE)
     assert not set(named) - targets, "no make target " + _named(set(named) - targets)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_page__keeper_commands_settings_and_metrics_exist(page: Path) -> None:
+    text = page.read_text()
+    commands = get_command(cli.app).commands  # type: ignore[attr-defined]
+    named = set(re.findall(r"(?:`|^)keeper ([a-z][a-z-]*)", _commands(text), re.MULTILINE))
+    assert not named - set(commands), "no command " + _named(named - set(commands))
+    for section, key in re.findall(r"`([a-z]+)\.([a-z][a-z_]*)`", text):
+        settings = Config.model_fields.get(section)
+        if settings is not None:
+            assert key in getattr(settings.default, "model_fields", ()), f"{section}.{key}"
+    shown = generate_latest(Metrics().registry).decode()
+    for metric in re.findall(r"`(ballast_\w+)`", text):
+        assert re.search(rf"^# TYPE {metric} ", shown, re.MULTILINE), metric
+
+
+def _commands(text: str) -> str:
+    """What a page gives as commands: code between backticks, and blocks of shell."""
+    blocks = re.findall(r"^```sh\n([\s\S]*?)^```", text, re.MULTILINE)
+    return "\n".join((*re.findall(r"`[^`\n]+`", text), *blocks))
 
 
 # figures
