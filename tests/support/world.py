@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from scripts import build, parameters, plan
@@ -34,6 +35,7 @@ POOL_USD = 10_000_000  # what liquidity providers have brought
 INSURANCE_USD = 500_000
 CONFIDENCE_PPM = 200
 
+WORKED = Path(__file__).with_name("worked.toml")
 USD = 10**6  # native units of the settlement token
 FEED_DECIMALS = 8
 
@@ -67,6 +69,7 @@ class Order:
 class World:
     """A deployed protocol. Contracts are attributes; `governor` owns them.
 
+    `market` names its parameter file: WORKED for tests whose numbers were worked out by hand.
     `stand_ins` names contracts whose place a wallet takes: what they alone may do, a test does
     then itself, with arguments that they would never give (tests/support/staffed.py).
     """
@@ -75,11 +78,12 @@ class World:
         self,
         evm_version: str = "cancun",
         settlement: str = "TestToken",
+        market: str | Path = "devnet",
         stand_ins: Sequence[str] = (),
     ) -> None:
         self.evm = Evm()
         self.artifacts = build.artifacts(evm_version)
-        self.terms = parameters.load("devnet")
+        self.terms = parameters.load(market)
         self.governor, self.keeper = self.evm.account("governor"), self.evm.account("keeper")
         self.provider = self.evm.account("provider")
         self.stand_ins = {name: self.evm.account(f"in place of {name}") for name in stand_ins}
@@ -293,17 +297,17 @@ class World:
 
 
 @functools.cache
-def _built(*stand_ins: str) -> World:
-    world = World(stand_ins=stand_ins)
+def _built(market: str | Path, *stand_ins: str) -> World:
+    world = World(market=market, stand_ins=stand_ins)
     world.endow()
     return world
 
 
 @contextmanager
-def fresh(*stand_ins: str) -> Iterator[World]:
-    """The one built world of this process with these stand-ins, in its first state; what happens
-    leaves no trace."""
-    world = _built(*stand_ins)
+def fresh(*stand_ins: str, market: str | Path = "devnet") -> Iterator[World]:
+    """The one built world of its kind in this process, in its first state; what happens leaves no
+    trace."""
+    world = _built(market, *stand_ins)
     salt = world._salt
     with world.evm.trial():
         yield world

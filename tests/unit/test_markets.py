@@ -13,17 +13,12 @@ import pytest
 from keeper.core.market import Lines
 from tests.support.refusals import refused
 from tests.support.staffed import Holder, House, event, retune, usd
-from tests.support.world import BTC, ETH, World
+from tests.support.world import BTC, ETH
 
 DAY_OF_GAP = usd("1.369863013698630137")  # of a BTC at 50,000: 1 % / 365, rounded up
 GAP = 15_854_895_991_883  # per BTC and second: 1 % of 50,000 a year, rounded up
 UNIT = Decimal(1).scaleb(-18)
 OPEN, REDUCE_ONLY, HALTED = 0, 1, 2
-
-
-@pytest.fixture
-def house(world: World) -> House:
-    return House(world)
 
 
 @pytest.fixture
@@ -47,7 +42,7 @@ def test_fill__a_long_pays_half_of_the_premium_it_makes(house: House, trader: Ho
         fees,
         0,  # owed
         -fees,  # cash
-        usd("0.625"),  # crowding: 1 % of 50,000 at 1 of 800 BTC
+        usd("7.8125"),  # crowding: 1 % of 50,000 at 1 of 64 BTC
         0,  # reward
         house.world.hub.latest_slot(BTC),
         1,  # feed
@@ -73,7 +68,7 @@ def test_fill__a_short_receives_less_by_the_same(house: House, trader: Holder) -
     done = trader.trade(-1)
     assert (done.size, done.notional, done.cost) == (-usd(1), *2 * (-usd("49996.875"),))
     assert done.cash == -usd(25) - DAY_OF_GAP
-    assert done.crowding == usd("0.625")
+    assert done.crowding == usd("7.8125")
     state = house.market(BTC)
     assert (state.long_interest, state.short_interest) == (0, usd(1))
     assert (state.notional_sum, state.mark) == (-usd("49996.875"), 0)
@@ -118,7 +113,7 @@ def test_fill__uses_the_index_price_of_the_order_not_the_stored_one(trader: Hold
     done = trader.trade(1, 48_000)
     assert done.cost == usd(48_003)  # premium 48,000 / 16,000
     assert done.fee == usd(24) + usd("1.315068493150684932")
-    assert done.crowding == usd("0.625")  # of the stored price
+    assert done.crowding == usd("7.8125")  # of the stored price
 
 
 def test_fill__crowding_grows_with_the_side_and_stops_at_the_cap(house: House) -> None:
@@ -347,31 +342,32 @@ def test_fill__refuses_an_instrument_that_is_not_listed(house: House) -> None:
 
 
 def test_fill__premium_may_reach_its_bound_and_no_further(house: House, trader: Holder) -> None:
-    """1 % of 8,000 BTC."""
-    retune(house.world, BTC, premium_max_ppm=10_000)
+    """0.4 % of 8,000 BTC."""
+    retune(house.world, BTC, premium_max_ppm=4_000)
     for sign in (1, -1):
         with house.refuses("fill: limit"):
-            Holder(house, BTC).trade(sign * (80 + UNIT))
-    trader.trade(80)
+            Holder(house, BTC).trade(sign * (32 + UNIT))
+    trader.trade(32)
     with house.refuses("fill: limit"):
         Holder(house, BTC).trade("0.002")
-    assert Holder(house, BTC).trade(-160).size == -usd(160)  # |Q| is no larger than before
+    assert Holder(house, BTC).trade(-64).size == -usd(64)  # |Q| is no larger than before
 
 
 def test_fill__open_interest_in_units_has_a_cap_on_each_side(house: House, trader: Holder) -> None:
-    retune(house.world, BTC, oi_cap_wad=usd(100))
+    retune(house.world, BTC, oi_cap_wad=usd(50))
     with house.refuses("fill: limit"):
-        trader.trade("100.000000000000000001")
-    trader.trade(100)
+        trader.trade(50 + UNIT)
+    trader.trade(50)
     with house.refuses("fill: limit"):
         Holder(house, BTC).trade("0.002")
-    # a short of 200 leaves |Q| as it is, but its side is above the cap
+    # a little more short than long leaves |Q| near 0, but that side is above the cap
     with house.refuses("fill: limit"):
-        Holder(house, BTC).trade("-100.000000000000000001")
-    Holder(house, BTC).trade(-100)
+        Holder(house, BTC).trade(-50 - UNIT)
+    Holder(house, BTC).trade("-49.5")
     with house.refuses("fill: limit"):
-        trader.trade("-200.000000000000000001")  # a flip to more than a side may be
-    trader.trade("-50")
+        trader.trade("-50.6")  # a flip counts for the side that it ends on
+    trader.trade("-50.5")
+    assert house.market(BTC).short_interest == usd(50)
 
 
 def test_fill__open_interest_in_usd_has_a_cap_at_the_stored_price(

@@ -12,18 +12,13 @@ import pytest
 from scripts.plan import NO_SOURCE
 from tests.support.refusals import refused
 from tests.support.staffed import Holder, House, event, retune, usd
-from tests.support.world import BTC, ETH, SOL, World
+from tests.support.world import BTC, ETH, SOL
 
 RATE = 1_736_111_111_111_111  # Q = 8 BTC
 CAP = 4_340_277_777_777_777  # 0.75 % of 50,000 a day
 GAP = 15_854_895_991_883
 PERIOD = 28_800
 TEN_YEARS = 315_360_000
-
-
-@pytest.fixture
-def house(world: World) -> House:
-    return House(world)
 
 
 @pytest.fixture
@@ -72,9 +67,9 @@ def test_accrue__funding_is_capped_on_both_sides(house: House) -> None:
     assert house.market(BTC).rate == CAP
     holder.trade("-0.1")  # 19.9 BTC: below it
     assert house.market(BTC).rate == CAP * 199 // 200 == 4_318_576_388_888_888
-    holder.trade("100.1")
+    holder.trade("40.1")
     assert house.market(BTC).rate == CAP
-    holder.trade("-220")
+    holder.trade("-120")
     assert house.market(BTC).rate == -CAP
 
 
@@ -169,13 +164,13 @@ def test_accrue__twice_in_a_block_is_once(house: House, long: Holder) -> None:
 
 
 def test_accrue__ten_years_of_silence_overflow_nothing(house: House, long: Holder) -> None:
-    long.trade(92)  # 100 BTC: at the cap
+    long.trade(56)  # 64 BTC: funding at its cap
     house.world.evm.warp(TEN_YEARS)
     house.accrue(BTC)  # at a price ten years old
     index = (CAP + GAP) * TEN_YEARS
     assert house.market(BTC).long_index == index
     house.world.repost()
-    assert long.trade(-100).owed == 100 * (index + CAP + GAP)
+    assert long.trade(-64).owed == 64 * (index + CAP + GAP)
 
 
 def test_accrue__needs_a_listed_instrument_with_a_price(house: House) -> None:

@@ -14,11 +14,6 @@ HUGE = 2**256 - 1
 SAFETY = (2_000_000, 20_000, 7_200)  # as the parameter file has it
 
 
-@pytest.fixture
-def house(world: World) -> House:
-    return House(world)
-
-
 # -- change_lines
 
 

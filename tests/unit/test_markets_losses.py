@@ -9,16 +9,11 @@ import pytest
 
 from tests.support.refusals import refused
 from tests.support.staffed import Holder, House, event, retune, usd
-from tests.support.world import BTC, ETH, World
+from tests.support.world import BTC, ETH
 
 WINDOW = 7_200
 VICTIM, OTHER = b"\x01" * 32, b"\x02" * 32
 PLENTY = 10**6
-
-
-@pytest.fixture
-def house(world: World) -> House:
-    return House(world)
 
 
 @pytest.fixture
@@ -109,7 +104,7 @@ def test_force__fee_and_penalty_take_no_more_than_the_equity_left(
 
 
 def test_force__the_liquidators_share_is_the_terms(house: House, long: Holder) -> None:
-    retune(house.world, BTC, liquidator_bps=10_000, premium_max_ppm=7_000)
+    retune(house.world, BTC, liquidator_bps=10_000, premium_max_ppm=3_500, oi_cap_wad=usd(28))
     before = house.lines.insurance
     assert long.force(-1, PLENTY).reward == usd(375)
     assert house.lines.insurance == before + usd(2)
