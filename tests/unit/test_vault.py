@@ -106,10 +106,10 @@ def test_deposit__cap_binds_the_total_of_all_accounts_to_the_unit(
     for account, amount in ((other, 7), (trader, 3)):
         owner = world.owner(account)
         world.mint(world.weth, owner, amount + 1, world.vault)
-        with refused("vault: cap reached"), unchanged(world, trader, other):
+        with unchanged(world, trader, other), refused("vault: cap reached"):
             world.vault.deposit(account, world.weth.address, 11, sender=owner)
         world.vault.deposit(account, world.weth.address, amount, sender=owner)
-    with refused("vault: cap reached"), unchanged(world, trader, other):
+    with unchanged(world, trader, other), refused("vault: cap reached"):
         world.vault.deposit(trader, world.weth.address, 1, sender=world.owner(trader))
     with refused("vault: cap reached"):
         world.vault.deposit(trader, world.weth.address, 2**256 - 1, sender=world.owner(trader))
@@ -205,7 +205,7 @@ def test_withdraw__only_what_margin_leaves_free(world: World, trader: bytes) -> 
     slack = free.equity_initial - free.initial
     worth = 2_200  # USD of one WETH
     most = slack // worth
-    with refused("account: below initial margin"), unchanged(world, trader):
+    with unchanged(world, trader), refused("account: below initial margin"):
         world.vault.withdraw(trader, world.weth.address, most + 1, owner, sender=owner)
     world.vault.withdraw(trader, world.weth.address, most, owner, sender=owner)
     after = world.assess(trader)
@@ -220,10 +220,10 @@ def test_withdraw__with_a_position_needs_a_fresh_and_tight_price(
     world.add_collateral(trader, world.weth, 2)
     world.open_position(trader, BTC, 0.1)
     world.evm.warp(121)
-    with refused("oracle: stale price"), unchanged(world, trader):
+    with unchanged(world, trader), refused("oracle: stale price"):
         world.vault.withdraw(trader, world.weth.address, 1, owner, sender=owner)
     world.post({BTC: 50_000, ETH: 2_500}, confidence=5_001)
-    with refused("oracle: wide confidence"), unchanged(world, trader):
+    with unchanged(world, trader), refused("oracle: wide confidence"):
         world.vault.withdraw(trader, world.weth.address, 1, owner, sender=owner)
     world.repost()
     world.vault.withdraw(trader, world.weth.address, 1, owner, sender=owner)
@@ -277,7 +277,7 @@ def test_move__the_source_stays_above_initial_margin(world: World, trader: bytes
     owner, bucket = world.owner(trader), world.account("trader", 5)
     world.add_collateral(trader, world.weth, 2)
     world.open_position(trader, BTC, 0.5)
-    with refused("account: below initial margin"), unchanged(world, trader, bucket):
+    with unchanged(world, trader, bucket), refused("account: below initial margin"):
         world.vault.move(trader, bucket, world.weth.address, 2 * WAD - 1, sender=owner)
     world.vault.move(trader, bucket, world.weth.address, WAD // 10, sender=owner)
 
