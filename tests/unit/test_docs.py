@@ -127,9 +127,9 @@ def source(module: object) -> str:
 
 # ROUNDING.md
 
-# a division is `//`, a call of a helper that is named for its direction, or (a + b - 1) // b
+# a division is `//`, a call that is named for its direction, or (a + b - 1) // b
 DIVISION = re.compile(
-    r"(?P<up>\+ [\w.]+ - 1\) //|_share_up\()|(?P<plain>//)|\b_(?P<helper>floor|ceil)_div\("
+    r"(?P<up>\+ [\w.]+ - 1\) //|_share_up\()|(?P<plain>//)|\b_(?P<named>floor|ceil)_div\("
 )
 DIRECTIONS = {"ceil": ("up",), "floor": ("down",), "//": ("down", "up", "to zero", "exact")}
 
@@ -140,7 +140,7 @@ def divisions(file: Path) -> Counter[tuple[str, str]]:
     for function in re.split(r"^def ", code(file), flags=re.MULTILINE)[1:]:
         name, body = function.split("(", 1)
         for one in DIVISION.finditer(body):
-            kind = one["helper"] or ("//" if one["plain"] else "ceil")
+            kind = one["named"] or ("//" if one["plain"] else "ceil")
             found[f"{file.stem}.{name}", kind] += 1
     return found
 
