@@ -26,7 +26,6 @@ from scripts.parameters import Parameters
 
 MARKET = "devnet"
 TIMELOCK = "Timelock"
-LENS = "Lens"
 NO_ADMIN = "0x" + "00" * 20
 
 _TOKEN_NAMES = {"USDC": "USD Coin", "WETH": "Wrapped Ether", "WBTC": "Wrapped Bitcoin"}
@@ -138,8 +137,6 @@ class _Deployment:
         where = plan.addresses(self._deployer.address, self._deployer.nonce)
         known = {**where, "owner": self._deployer.address, "settlement_token": settlement.address}
         contracts = {name: self._send(name, known) for name in plan.CONTRACTS}
-        if LENS in build.deployable_sources():
-            contracts[LENS] = self._send(LENS, known)
         for name, address in where.items():
             if contracts[name].address.lower() != address:
                 raise DeploymentError(f"{name} is at {contracts[name].address}, not at {address}")

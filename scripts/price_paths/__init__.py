@@ -7,11 +7,12 @@ for order in price_paths.orders("BTC=bars.csv ETH=bars.csv.gz"):
 
 from scripts.price_paths.files import BarOrder, PathError, orders
 from scripts.price_paths.generator import ASSETS, generate
-from scripts.price_paths.replay import replay
+from scripts.price_paths.replay import STEPS_MIN, replay
 from scripts.price_paths.types import PricePath
 
 __all__ = [
     "ASSETS",
+    "STEPS_MIN",
     "BarOrder",
     "PathError",
     "PricePath",
