@@ -44,9 +44,9 @@ class SnapshotError(Exception):
 
 
 def dump(book: Book) -> bytes:
-    """Everything folded."""
+    """Everything folded; equal states give equal bytes."""
     tables = {
-        name: [[_plain(key), _plain(value)] for key, value in getattr(book, name).items()]
+        name: sorted([_plain(key), _plain(value)] for key, value in getattr(book, name).items())
         for name in _TABLES
     }
     content = {
