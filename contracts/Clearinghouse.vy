@@ -684,7 +684,9 @@ def _order_terms(
     @notice Reserve and lapse charge of an order, and the margin that is missing for it. Its
             execution fee leaves at once, on the terms of a withdrawal (docs/SPEC.md 6.2).
     """
-    held: int256 = self._held(account, instrument).size
+    held: int256 = 0
+    if a.count != 0:
+        held = self._held(account, instrument).size
     reducing: bool = held * size < 0 and (reduce_only or abs(size) <= abs(held))
     assert reducing or not reduce_only, "order: nothing to reduce"
     r: IRiskEngine.Requirement = empty(IRiskEngine.Requirement)

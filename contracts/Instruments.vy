@@ -137,17 +137,13 @@ def terms(instrument: uint256) -> (uint256, uint256, uint256, uint256):
 @external
 @view
 @reentrant
-def risk_terms(instruments: DynArray[uint256, 16]) -> DynArray[uint256, 32]:
+def risk_terms(instrument: uint256) -> (uint256, uint256):
     """
-    @notice What margin asks: (risk word, underlying word) of each instrument, as asked.
+    @notice What margin asks: (risk word, underlying word).
     @custom:reverts instruments: unknown instrument
     """
-    answer: DynArray[uint256, 32] = []
-    for instrument: uint256 in instruments:
-        risk: uint256 = self._risk(instrument)
-        answer.append(risk)
-        answer.append(self.underlying_words[term_words._underlying(risk)])
-    return answer
+    risk: uint256 = self._risk(instrument)
+    return risk, self.underlying_words[term_words._underlying(risk)]
 
 
 @external

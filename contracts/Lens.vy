@@ -576,11 +576,12 @@ def _place_of(feed: uint256, feeds: DynArray[uint256, MAX_POSITIONS]) -> uint256
 @internal
 @view
 def _owed(p: IRiskEngine.Position) -> int256:
-    indices: DynArray[int256, 32] = staticcall MARKETS.indices([p.instrument])
-    index: int256 = indices[0]
-    if p.size < 0:
-        index = indices[1]
-    return market_words._owed(p.size, index, p.settled)
+    long_index: int256 = 0
+    short_index: int256 = 0
+    long_index, short_index = staticcall MARKETS.indices(p.instrument)
+    if p.size > 0:
+        short_index = long_index
+    return market_words._owed(p.size, short_index, p.settled)
 
 
 @internal

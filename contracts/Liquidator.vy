@@ -396,7 +396,8 @@ def _size(
         size = min(
             held, scan._ceil_div(shortage * RATE * WAD, r.index * (r.rate - r.cost))
         )
-    size = min(size, max_size)
+        # a part of everything would lower h; a part of the shortage raises it
+        size = min(size, max_size)
     if (held - size) * r.index < r.minimum * WAD:
         size = held
     assert size > 0 and size <= max_size, "liquidation: nothing to close"

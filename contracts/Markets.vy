@@ -384,20 +384,11 @@ def set_insurance_cap(instrument: uint256, cap_wad: uint256):
 @external
 @view
 @reentrant
-def indices(instruments: DynArray[uint256, 16]) -> DynArray[int256, 32]:
+def indices(instrument: uint256) -> (int256, int256):
     """
-    @notice Money indices (longs, shorts) of each instrument, accrued to this block
+    @notice Money indices (longs, shorts) of an instrument, accrued to this block
     """
-    found: DynArray[int256, 32] = []
-    for instrument: uint256 in instruments:
-        long_index: int256 = 0
-        short_index: int256 = 0
-        long_index, short_index = market_words._indices(
-            self._markets[instrument][0], self._markets[instrument][1]
-        )
-        found.append(long_index)
-        found.append(short_index)
-    return found
+    return market_words._indices(self._markets[instrument][0], self._markets[instrument][1])
 
 
 @external

@@ -122,7 +122,7 @@ def requirement(
     @param price WAD, in its place
     @custom:reverts risk: mode not available; risk: isolated holds one; oracle: ...
     """
-    return self._requirement(mode, book, level, feed, price)
+    return self._requirement(mode, book, level, feed, price, True)
 
 
 @external
@@ -235,7 +235,7 @@ def order_margin(
 
     assert terms._status(fill) == 0, "market: not open"
     assert magnitude * index >= terms._min_notional(limit) * 10**18, "market: size below minimum"
-    before: IRiskEngine.Requirement = self._requirement(mode, book, level, 0, 0)
+    before: IRiskEngine.Requirement = self._requirement(mode, book, level, 0, 0, True)
     after: DynArray[IRiskEngine.Position, 16] = book
     place: uint256 = len(after)
     for i: uint256 in range(len(after), bound=16):
@@ -248,7 +248,7 @@ def order_margin(
             IRiskEngine.Position(instrument=instrument, size=0, notional=0, settled=0)
         )
     after[place].size += size
-    added: uint256 = self._requirement(mode, after, level, 0, 0).plain_initial
+    added: uint256 = self._requirement(mode, after, level, 0, 0, False).plain_initial
     added = max(added, before.plain_initial) - before.plain_initial
     reserve: uint256 = (
         added
@@ -272,10 +272,6 @@ def relief(
          so a size taken from it never closes too much.
     @custom:reverts account: no such position; oracle: ...
     """
-    ids: DynArray[uint256, 16] = []
-    for p: IRiskEngine.Position in book:
-        ids.append(p.instrument)
-    words: DynArray[uint256, 32] = staticcall INSTRUMENTS.risk_terms(ids)
     risk: uint256 = 0
     fill: uint256 = 0
     limit: uint256 = 0
@@ -294,11 +290,14 @@ def relief(
         minimum=terms._min_notional(limit),
     )
     exposure: uint256 = 0
-    for i: uint256 in range(len(book), bound=16):
-        if book[i].instrument == instrument:
-            r.size = book[i].size
-        if terms._underlying(words[2 * i]) == terms._underlying(risk):
-            exposure += scan._ceil_div(convert(abs(book[i].size), uint256) * index, 10**18)
+    for p: IRiskEngine.Position in book:
+        other: uint256 = risk
+        if p.instrument == instrument:
+            r.size = p.size
+        else:
+            other = (staticcall INSTRUMENTS.risk_terms(p.instrument))[0]
+        if terms._underlying(other) == terms._underlying(risk):
+            exposure += scan._ceil_div(convert(abs(p.size), uint256) * index, 10**18)
     assert r.size != 0, "account: no such position"
     liquidity: uint256 = terms._liquidity(underlying)
     if exposure > liquidity:
@@ -316,60 +315,56 @@ def _requirement(
     level: uint256,
     feed: uint256,
     price: uint256,
+    valued: bool,
 ) -> IRiskEngine.Requirement:
+    """
+    @param valued with uPnL, what is owed, and confidence; else they are 0
+    """
     assert mode == MODE_ISOLATED or mode == MODE_CROSS, "risk: mode not available"
     assert mode == MODE_CROSS or len(book) <= 1, "risk: isolated holds one"
     if len(book) == 0:
         return empty(IRiskEngine.Requirement)
 
-    ids: DynArray[uint256, 16] = []
-    for p: IRiskEngine.Position in book:
-        ids.append(p.instrument)
-    words: DynArray[uint256, 32] = staticcall INSTRUMENTS.risk_terms(ids)
-    feeds: DynArray[uint256, 16] = []
-    for i: uint256 in range(len(book), bound=16):
-        feeds.append(terms._feed(words[2 * i + 1]))
-    prices: DynArray[uint256, 16] = staticcall ORACLE_HUB.prices(feeds, level)
-    indices: DynArray[int256, 32] = staticcall MARKETS.indices(ids)
-
     # one line per underlying of the book
-    underlyings: DynArray[uint256, 16] = []
-    places: uint256[16] = empty(uint256[16])  # where its word stands
+    lines: uint256 = 0
+    underlyings: uint256[16] = empty(uint256[16])
+    words: uint256[16] = empty(uint256[16])
     losses: uint256[16] = empty(uint256[16])
     gains: int256[16] = empty(int256[16])
     r: IRiskEngine.Requirement = empty(IRiskEngine.Requirement)
     add_ons: uint256 = 0
     confidence: uint256 = 0
-    for i: uint256 in range(len(book), bound=16):
-        risk: uint256 = words[2 * i]
-        index: uint256 = quotes._price(prices[i])
-        if feeds[i] == feed:
+    for p: IRiskEngine.Position in book:
+        risk: uint256 = 0
+        word: uint256 = 0
+        risk, word = staticcall INSTRUMENTS.risk_terms(p.instrument)
+        stored: uint256 = staticcall ORACLE_HUB.price(terms._feed(word), level)
+        index: uint256 = quotes._price(stored)
+        if terms._feed(word) == feed:
             index = price
-        size: uint256 = convert(abs(book[i].size), uint256)
+        size: uint256 = convert(abs(p.size), uint256)
         add_ons += scan._provision(size, index, terms._funding_cap_ppm(risk)) + terms._reserve(risk)
-        confidence += scan._share(size, index, quotes._conf_ppm(prices[i]))
-
-        side: uint256 = 2 * i
-        if book[i].size < 0:
-            side += 1
-        r.owed += market_words._owed(book[i].size, indices[side], book[i].settled)
 
         underlying: uint256 = terms._underlying(risk)
-        place: uint256 = len(underlyings)
-        for j: uint256 in range(len(underlyings), bound=16):
+        line: uint256 = lines
+        for j: uint256 in range(lines, bound=16):
             if underlyings[j] == underlying:
-                place = j
+                line = j
                 break
-        if place == len(underlyings):
-            underlyings.append(underlying)
-            places[place] = 2 * i + 1
-        losses[place] += scan._future_loss(size, index, terms._shock_ppm(words[2 * i + 1]))
-        fair: int256 = convert(pricing._fair(terms._kind(risk), index), int256)
-        gains[place] += wad_math._floor_div(book[i].size * fair, WAD) - book[i].notional
+        if line == lines:
+            lines += 1
+            underlyings[line] = underlying
+            words[line] = word
+        losses[line] += scan._future_loss(size, index, terms._shock_ppm(word))
+        if valued:
+            confidence += scan._share(size, index, quotes._conf_ppm(stored))
+            fair: int256 = convert(pricing._fair(terms._kind(risk), index), int256)
+            gains[line] += wad_math._floor_div(p.size * fair, WAD) - p.notional
+            r.owed += self._owed(p)
 
     weight: int256 = -1  # read once, and only when there is a gain to weigh
-    for j: uint256 in range(len(underlyings), bound=16):
-        word: uint256 = words[places[j]]
+    for j: uint256 in range(lines, bound=16):
+        word: uint256 = words[j]
         add_ons += scan._concentration(
             losses[j], terms._shock_ppm(word), terms._concentration_ppm(word), terms._liquidity(word)
         )
@@ -386,3 +381,17 @@ def _requirement(
     r.plain_initial += add_ons
     r.initial = r.plain_initial + confidence
     return r
+
+
+@internal
+@view
+def _owed(p: IRiskEngine.Position) -> int256:
+    """
+    @notice What a position owes to the index of its side, to this block
+    """
+    long_index: int256 = 0
+    short_index: int256 = 0
+    long_index, short_index = staticcall MARKETS.indices(p.instrument)
+    if p.size > 0:
+        short_index = long_index
+    return market_words._owed(p.size, short_index, p.settled)

@@ -15,9 +15,10 @@ def _floor_div(a: int256, b: int256) -> int256:
     """
     @notice a / b towards minus infinity; b > 0
     """
-    q: int256 = a // b
-    if a < 0 and q * b != a:
-        q -= 1
+    # b > 0: the quotient is no larger than a, and q * b lies between 0 and a
+    q: int256 = unsafe_div(a, b)
+    if a < 0 and unsafe_mul(q, b) != a:
+        return unsafe_sub(q, 1)
     return q
 
 
@@ -27,9 +28,9 @@ def _ceil_div(a: int256, b: int256) -> int256:
     """
     @notice a / b towards plus infinity; b > 0
     """
-    q: int256 = a // b
-    if a > 0 and q * b != a:
-        q += 1
+    q: int256 = unsafe_div(a, b)
+    if a > 0 and unsafe_mul(q, b) != a:
+        return unsafe_add(q, 1)
     return q
 
 

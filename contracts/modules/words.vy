@@ -10,9 +10,10 @@
 @pure
 def _unsigned(word: uint256, offset: uint256, bits: uint256) -> uint256:
     """
-    @notice Field of `bits` bits from bit `offset`
+    @notice Field of `bits` bits from bit `offset`; offset + bits <= 256, bits > 0
     """
-    return (word >> offset) & ((1 << bits) - 1)
+    # both differences are >= 0 by the bounds above
+    return (word << unsafe_sub(unsafe_sub(256, offset), bits)) >> unsafe_sub(256, bits)
 
 
 @internal
@@ -21,7 +22,8 @@ def _signed(word: uint256, offset: uint256, bits: uint256) -> int256:
     """
     @notice The same, two's complement
     """
-    return convert(convert(word << (256 - offset - bits), bytes32), int256) >> (256 - bits)
+    top: uint256 = word << unsafe_sub(unsafe_sub(256, offset), bits)
+    return convert(convert(top, bytes32), int256) >> unsafe_sub(256, bits)
 
 
 @internal
@@ -37,6 +39,10 @@ def _put_unsigned(amount: uint256, offset: uint256, bits: uint256) -> uint256:
 @internal
 @pure
 def _put_signed(amount: int256, offset: uint256, bits: uint256) -> uint256:
-    sign: int256 = amount >> (bits - 1)
-    assert sign == 0 or sign == -1, "word: value too large"
-    return ((convert(convert(amount, bytes32), uint256) << (256 - bits)) >> (256 - bits)) << offset
+    """
+    @notice The same, two's complement
+    """
+    spare: uint256 = unsafe_sub(256, bits)
+    top: uint256 = convert(convert(amount, bytes32), uint256) << spare
+    assert convert(convert(top, bytes32), int256) >> spare == amount, "word: value too large"
+    return (top >> spare) << offset

@@ -198,12 +198,11 @@ def test_indices__are_those_of_this_block(house: House, long: Holder) -> None:
     Holder(house, ETH).trade(-96, 2_500)
     before = house.market(BTC), house.market(ETH)
     house.world.evm.warp(60)
-    seen = house.markets.indices([BTC, ETH, SOL])
+    seen = [house.markets.indices(one) for one in (BTC, ETH, SOL)]
     assert (house.market(BTC), house.market(ETH)) == before  # a view
     house.accrue(BTC, ETH, SOL)
     states = [house.market(one) for one in (BTC, ETH, SOL)]
-    assert list(seen) == [index for one in states for index in (one.long_index, one.short_index)]
-    assert house.markets.indices([]) == ()
+    assert seen == [(one.long_index, one.short_index) for one in states]
 
 
 # -- settling
