@@ -82,14 +82,14 @@ def closing_size(
     """Units to close of a position: what is missing to plain initial (SPEC 8.3).
 
     Everything when half of maintenance is gone, when closing costs as much as it frees, or when
-    what stays would be below the minimum; refused where `most` forbids that.
+    what stays would be below the minimum; refused where `most` forbids that, for a part of
+    everything would lower health.
     """
     held = wanted = abs(size)
     freed = relief(terms, exposure) - cost(terms)
     if assessed.equity * 2 >= assessed.maintenance and freed > 0:
         shortage = assessed.plain_initial - assessed.equity
-        wanted = min(held, ceil_div(shortage * PPM * PPM * WAD, index * freed))
-    wanted = min(wanted, most)
+        wanted = min(held, most, ceil_div(shortage * PPM * PPM * WAD, index * freed))
     if leaves_dust(held - wanted, index, terms):
         wanted = held
     require(0 < wanted <= most, "liquidation: nothing to close")

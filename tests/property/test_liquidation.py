@@ -70,6 +70,8 @@ def test_worked_size() -> None:
     assert closed == -(-1_850 * 10**12 * WAD // (3_000 * 179_500_000_000))
     hopeless = weigh(about, size, price, 2_249 * WAD)  # below half of maintenance
     assert liquidation.closing_size(hopeless, size, price, 0, about, ANY_SIZE) == size
+    with pytest.raises(Refused, match="liquidation: nothing to close"):
+        liquidation.closing_size(hopeless, size, price, 0, about, size - 1)
 
 
 def test_what_stays_is_nothing_or_the_minimum() -> None:

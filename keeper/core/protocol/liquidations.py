@@ -101,12 +101,14 @@ def repay_with_collateral(
 ) -> int:
     """Pay native settlement tokens towards a debt and receive collateral for it (SPEC 8.7).
 
-    The debt may be paid to the next whole native unit.
+    The debt may be paid to the next whole native unit; an account that has less of the token
+    gives all it has.
     """
     parameters = state.parameters
     assessed = clearing.assess(state, account, Level.FRESH)
     debt = state.accounts[account].debt
     require(debt > 0, "debt: not for sale")
+    require(cash > 0, "debt: nothing to pay")
     require(
         _liquidatable(state, account, assessed) or debt > parameters.debt_sale_threshold,
         "debt: not for sale",
@@ -114,15 +116,15 @@ def repay_with_collateral(
     paid = clearing.wad_of(state, cash)
     clearing.credit(state, account, paid)
     state.send(SETTLEMENT, caller, CLEARINGHOUSE, cash)
-    require(cash > 0, "")
     require(paid < debt + parameters.scale, "debt: more than is owed")
     if not 0 <= token < len(state.tokens):
         raise Refused("oracle: unknown feed")
     about = state.tokens[token]
     price = oracle.price(state, about.feed, Level.FRESH).price_wad
-    amount = liquidation.collateral_bought(
+    bought = liquidation.collateral_bought(
         paid, price, parameters.debt_discount_ppm, about.decimals
     )
+    amount = min(bought, state.collateral[account, token])
     require(amount >= max(1, minimum), "debt: too little collateral")
     collateral.seize(state, account, token, amount, caller)
     return amount

@@ -162,7 +162,7 @@ def _leave(state: State, controller: Address, nav: int, room: int) -> int:
         state.requests[Side.EXIT, controller] = rest
         return 0
     part = ceil_div(request.min_out * shares, request.amount)
-    if assets < part:
+    if assets < max(1, part):
         _return_exit(state, controller, request, 0)
         return 0
     if rest.amount:
@@ -175,13 +175,14 @@ def _leave(state: State, controller: Address, nav: int, room: int) -> int:
 
 
 def _served(state: State, shares: int, nav: int, room: int) -> tuple[int, int]:
-    """(shares, native assets for them) that the room allows; (0, 0) below a native unit."""
+    """(shares, native assets for them) that the room allows; (0, 0) when it is no native unit."""
+    scale = state.parameters.scale
     worth = value_of(state, shares, nav)
-    if worth > room:
-        shares = room * (state.supply + VIRTUAL) // (max(nav, 0) + VIRTUAL)
-        worth = value_of(state, shares, nav)
-    assets = worth // state.parameters.scale
-    return (shares, assets) if assets else (0, 0)
+    if worth <= room:
+        return shares, worth // scale
+    served = room * (state.supply + VIRTUAL) // (max(nav, 0) + VIRTUAL)
+    assets = value_of(state, served, nav) // scale
+    return (served, assets) if assets else (0, 0)
 
 
 def _room(state: State, nav: int) -> int:
