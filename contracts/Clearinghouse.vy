@@ -255,12 +255,12 @@ def release(account: bytes32, reserved: uint256, charge: uint256, fee: uint256, 
     @notice End an order unfilled: free its reserve, and charge it for insurance.
     @param fee WAD, from escrow
     @param executor who gets the fee; the empty address: back to the account
-    @dev What was not reserved (the charge of a reduction) is taken only from positive cash.
+    @dev Who has nothing else any more, after a liquidation, pays what cash he has.
     """
     self._only(ORDERS)
     a: account_words.Account = account_words._unpack(self._accounts[account])
     charged: int256 = convert(charge, int256)
-    if charge > reserved:
+    if a.count == 0 and a.collateral == 0:
         charged = min(charged, max(a.cash, 0))
     change: int256 = -charged
     if executor == empty(address):
@@ -701,7 +701,9 @@ def _order_terms(
         reducing,
     )
     if reducing and execution_fee == 0:
-        return reserve, lapse, 0
+        # below initial margin too one may reduce, but not promise more than there is
+        now: IClearinghouse.Assessment = self._weighed(account, a, r, LEVEL_RECENT)
+        return reserve, lapse, convert(a.reserved + reserve, int256) - now.equity
 
     if reducing:
         r = staticcall self._risk_engine.requirement(

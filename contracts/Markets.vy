@@ -148,8 +148,10 @@ def fill(
     price: int256 = convert(fill_index, int256)
     traded: int256 = delta
     if fills._leaves_dust(size + delta, price, q.limit):
-        assert reducing, "fill: limit"
+        # against a position it closes it: were a flip refused, its owner could arrange that
+        assert size * delta < 0, "fill: limit"
         traded = -size
+        reducing = True
     assert reducing or terms._status(q.fill) + m.stopped == 0, "fill: limit"
 
     net: int256 = m.long_interest - m.short_interest

@@ -175,7 +175,7 @@ def execute(order: IOrders.Order, slot: uint256) -> uint256:
     """
     @notice Fill an order at its slot's price, or end it for the reason that it cannot.
     @param slot the first at or after the order's due time, of the instrument's feed
-    @return 0 filled, 1 price, 2 margin (both charged), 3 limit, 4 nothing to reduce (both free)
+    @return 0 filled; 1 price, 2 margin, 4 nothing to reduce (charged); 3 limit (free)
     @custom:reverts orders: no such order; orders: window is over; orders: slot before due;
                     orders: slot not the first; and those of the OracleHub and of fill
     """
@@ -362,10 +362,10 @@ def _settle(
         log IOrders.OrderEnded(
             id=id, account=order.account, status=FILLED, slot=slot, charge=0, executor=msg.sender
         )
-    elif status == FAILED_PRICE or status == FAILED_MARGIN:
-        self._end(id, order, c, status, slot, c.lapse, msg.sender)
-    else:
+    elif status == FAILED_LIMIT:
         self._end(id, order, c, status, slot, 0, empty(address))
+    else:
+        self._end(id, order, c, status, slot, c.lapse, msg.sender)
 
 
 @internal

@@ -231,7 +231,7 @@ def order_margin(
     taker: uint256 = terms._taker_ppm(fill)
     lapse: uint256 = scan._share(magnitude, index, max(taker, terms._lapse_ppm(fill)))
     if reducing:
-        return empty(IRiskEngine.Requirement), 0, lapse
+        return self._requirement(mode, book, level, 0, 0, True), lapse, lapse
 
     assert terms._status(fill) == 0, "market: not open"
     assert magnitude * index >= terms._min_notional(limit) * 10**18, "market: size below minimum"

@@ -42,10 +42,12 @@ def test_x07_a_close_may_use_up_all_cash_and_not_more(world: World) -> None:
     (trader,) = gang(world, "trader", 1, 10_000)
     world.open_position(trader, BTC, 1)
     margin = Decimal(world.assess(trader).equity) / 10**18
+    order = world.order(trader, BTC, -1, reduce_only=True)
+    world.commit(order)
     # the fee is 8 USD, of which the premium that it opened with pays 2.5
     for spare, status in ((5, 2), (6, 0)):
         with world.evm.trial():
-            world.post({BTC: 50_000 - margin + spare})
-            assert close(world, [trader], BTC) == [status]
+            slot = world.due_slot(order, 50_000 - margin + spare)
+            assert world.execute(order, slot) == status
             assert world.size(trader, BTC) == (0 if status == 0 else 10**18)
             assert status == 2 or 0 <= world.cash(trader) < 10**18

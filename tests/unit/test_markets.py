@@ -294,10 +294,11 @@ def test_fill__a_close_that_leaves_less_takes_all(house: House, trader: Holder) 
     assert trader.trade("-0.008").size == usd("0.002")
 
 
-def test_fill__a_flip_may_not_leave_less(house: House, trader: Holder) -> None:
+def test_fill__a_flip_that_would_leave_less_closes(house: House, trader: Holder) -> None:
     trader.trade("0.01")
-    with house.refuses("fill: limit"):
-        trader.trade("-0.011999999999999999")
+    closed = trader.trade("-0.011999999999999999")
+    assert (closed.size, closed.delta) == (0, -usd("0.01"))
+    trader.trade("0.01")
     assert trader.trade("-0.012").size == -usd("0.002")
 
 

@@ -270,7 +270,8 @@ def test_execute__the_same_outcome_at_any_time_of_the_window(world: World, trade
 def test_execute__reduce_only_never_passes_the_position(world: World, trader: bytes) -> None:
     world.open_position(trader, BTC, 1)
     order = committed(world, trader, -3, reduce_only=True)
-    assert world.orders.commitment(world.orders.order_id(order.as_argument())).reserved == 0
+    held = world.orders.commitment(world.orders.order_id(order.as_argument()))
+    assert held.reserved == held.lapse == 75 * WAD  # 0.05 % of 150,000
     assert world.execute(order, world.due_slot(order)) == FILLED
     assert world.size(trader, BTC) == 0
     (change,) = world.evm.events("PositionChanged")
@@ -442,15 +443,15 @@ def test_execute__what_the_pool_cannot_carry_ends_free(world: World) -> None:
     assert world.trade(account, BTC, most) == FILLED
 
 
-def test_execute__nothing_to_reduce_ends_free(world: World, trader: bytes) -> None:
+def test_execute__nothing_to_reduce_is_charged(world: World, trader: bytes) -> None:
     world.open_position(trader, BTC, 1)
     order = committed(world, trader, -1, reduce_only=True, execution_fee=WAD)
-    slot = world.due_slot(order)
+    slot, lapse = world.due_slot(order), 25 * WAD  # 0.05 % of 50,000
     world.trade(trader, BTC, -1)
     cash = world.cash(trader)
     assert world.execute(order, slot) == NOTHING
-    assert world.cash(trader) == cash + WAD
-    assert ended(world) == (NOTHING, slot, 0, world.keeper)
+    assert world.cash(trader) == cash - lapse
+    assert ended(world) == (NOTHING, slot, lapse, world.keeper)
 
 
 def test_execute__an_old_price_leaves_the_order_as_it_is(world: World, trader: bytes) -> None:

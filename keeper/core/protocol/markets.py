@@ -78,8 +78,8 @@ def fill(
     quote = oracle.price(state, terms.underlying.feed, Level.RECENT if reducing else Level.TIGHT)
     now, gap_due = funding.accrued(state.markets[instrument], state.now)
     if liquidation.leaves_dust(abs(position.size + delta), index, terms):
-        require(reducing, "fill: limit")
-        delta = -position.size
+        require(position.size * delta < 0, "fill: limit")
+        delta, reducing = -position.size, True
     if not reducing:
         require(terms.fill.status == Status.OPEN and not now.stopped, "fill: limit")
 

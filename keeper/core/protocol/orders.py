@@ -99,10 +99,10 @@ def execute(state: State, caller: Address, order: Order, slot: int) -> Ending:
         ending = _ENDINGS.get(refused.reason)
         if ending is None:
             raise
-        if ending in (Ending.PRICE, Ending.MARGIN):
-            _end(state, order, commitment, commitment.lapse, caller)
-        else:
+        if ending is Ending.LIMIT:
             _end(state, order, commitment, 0, None)
+        else:
+            _end(state, order, commitment, commitment.lapse, caller)
         return ending
     del state.orders[order]
     return Ending.FILLED
@@ -153,6 +153,9 @@ def _hold(state: State, order: Order) -> tuple[int, int]:
             and assessed.settled_cash + assessed.collateral_initial >= leaving,
             "account: not enough margin",
         )
+    else:
+        assessed = clearing.assess(state, account, Level.RECENT)
+        require(assessed.equity >= record.reserved + reserve, "account: not enough margin")
     after = replace(record, cash=record.cash - fee, reserved=record.reserved + reserve)
     clearing.store(state, account, after)
     if fee:
@@ -170,7 +173,7 @@ def _needed(state: State, order: Order, reducing: bool) -> tuple[int, int]:
     lapse_ppm = max(terms.fill.taker_ppm, terms.fill.lapse_ppm)
     lapse = ceil_div(lapse_ppm * size * index, PPM * WAD)
     if reducing:
-        return 0, lapse
+        return lapse, lapse
     require(terms.fill.status == Status.OPEN, "market: not open")
     require(size * index >= terms.limit.min_notional_wad * WAD, "market: size below minimum")
 
@@ -202,12 +205,12 @@ def _end(
 ) -> None:
     """End an order unfilled: free its reserve and charge it for insurance.
 
-    What was not reserved (the charge of a reduction) is taken only from positive cash. The
-    execution fee goes to the executor, or back to the account when there is none to be paid.
+    Who has neither position nor collateral any more pays what cash he has. The execution fee
+    goes to the executor, or back to the account when there is none to be paid.
     """
     del state.orders[order]
     record = state.accounts[order.account]
-    if charge > commitment.reserved:
+    if not record.book and not record.collateral:
         charge = min(charge, max(0, record.cash))
     back = order.execution_fee if executor is None else 0
     clearing.store(

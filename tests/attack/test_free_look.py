@@ -1,0 +1,153 @@
+"""An order is no option for nothing: whoever lets one end unfilled pays its lapse charge.
+
+The attacker sees the price of his order's slot, waits within the window, fills the order when
+the market has moved his way since, and otherwise looks for a way out that costs nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tests.attack.gang import lines
+from tests.support.refusals import refused
+from tests.support.world import BTC, Order, World
+
+
+def committed(world: World, account: bytes, size: float, **fields: object) -> tuple[Order, int]:
+    """An order of whose slot the price is known; (order, slot)."""
+    order = world.order(account, BTC, size, **fields)
+    world.commit(order)
+    return order, world.due_slot(order)
+
+
+def lapse_of(world: World, order: Order) -> int:
+    return int(world.orders.commitment(world.orders.order_id(order.as_argument())).lapse)
+
+
+def let_it_lapse(world: World, order: Order, slot: int) -> None:
+    """Nobody executes it; at the end of its window somebody ends it."""
+    world.wait(world.terms.orders.window_seconds + 1)
+    world.orders.expire(order.as_argument(), slot, sender=world.keeper)
+
+
+def in_two_buckets(world: World) -> tuple[bytes, bytes]:
+    """Two buckets of one wallet with margin for a bitcoin each; the first holds one, long."""
+    first, second = (world.account("trader", bucket) for bucket in (0, 1))
+    for account in (first, second):
+        world.deposit(account, 10_000)
+    world.open_position(first, BTC, 1)
+    return first, second
+
+
+def withdraw_what_goes(world: World, account: bytes) -> None:
+    """All cash that is not reserved, of an account without position."""
+    words = world.assess(account)
+    owner = world.owner(account)
+    world.clearinghouse.withdraw(
+        account, (words.cash - words.reserved) // 10**12, owner, sender=owner
+    )
+
+
+def test_x01_a_reduction_of_an_account_without_cash_pays_its_lapse(world: World) -> None:
+    trader = world.account("trader")
+    world.add_collateral(trader, world.weth, 20)
+    world.open_position(trader, BTC, 0.1)
+    assert world.cash(trader) < 0
+    order, slot = committed(world, trader, -0.1, reduce_only=True)
+    lapse, equity = lapse_of(world, order), world.assess(trader).equity
+    insurance = lines(world).insurance
+
+    let_it_lapse(world, order, slot)
+
+    world.markets.accrue([BTC], sender=world.keeper)
+    assert world.assess(trader).equity <= equity - lapse
+    assert lines(world).insurance >= insurance + lapse
+
+
+def test_x01_moving_the_position_away_is_no_way_out(world: World) -> None:
+    first, second = in_two_buckets(world)
+    order, slot = committed(world, first, -1, reduce_only=True)
+    lapse, cash = lapse_of(world, order), world.cash(first)
+
+    world.clearinghouse.move_position(first, second, BTC, sender=world.owner(first))
+    assert world.execute(order, slot) == 4
+
+    assert world.cash(first) <= cash - lapse
+
+
+def test_x01_of_several_reductions_only_the_best_is_free(world: World) -> None:
+    """One at every second, the best is executed; the rest find nothing to reduce."""
+    first, _ = in_two_buckets(world)
+    orders = [world.order(first, BTC, -1, reduce_only=True) for _ in range(3)]
+    slots = []
+    for order in orders:
+        world.commit(order)
+    for order, price in zip(orders, (50_000, 50_100, 49_900), strict=True):
+        slots.append(world.due_slot(order, price) if not slots else slots[0])
+    lapse = lapse_of(world, orders[0])
+
+    assert world.execute(orders[1], slots[1]) == 0
+    owner, all_of_it = world.owner(first), world.cash(first) // 10**12
+    with refused("account: below initial margin"):
+        world.clearinghouse.withdraw(first, all_of_it, owner, sender=owner)
+    withdraw_what_goes(world, first)
+    cash = world.cash(first)
+    assert [world.execute(orders[i], slots[i]) for i in (0, 2)] == [4, 4]
+    assert world.cash(first) == cash - 2 * lapse
+
+
+def test_x01_a_reduction_that_became_an_opening_pays_its_lapse(world: World) -> None:
+    """Not reduce-only, it would open when the position is gone: N times the size for nothing."""
+    first, second = in_two_buckets(world)
+    orders = [world.order(first, BTC, -1) for _ in range(5)]
+    for order in orders:
+        world.commit(order)
+    slot = world.due_slot(orders[0])
+    lapse = lapse_of(world, orders[0])
+    world.clearinghouse.move_position(first, second, BTC, sender=world.owner(first))
+    withdraw_what_goes(world, first)
+    assert world.cash(first) >= 5 * lapse
+
+    world.wait(world.terms.orders.window_seconds + 1)
+    before = world.cash(first)
+    for order in orders:
+        world.orders.expire(order.as_argument(), slot, sender=world.keeper)
+    assert world.cash(first) == before - 5 * lapse
+
+
+def test_x01_reductions_reserve_no_more_than_there_is(world: World) -> None:
+    """Lapse charges of reductions cannot be piled up into a deficit."""
+    first, _ = in_two_buckets(world)
+    equity = world.assess(first).equity
+    for size in (-1_000_000, -20):
+        order = world.order(first, BTC, size, reduce_only=True)
+        for _ in range(int(equity // (25 * 10**18 * -size))):
+            world.commit(replace(order, salt=world.order(first, BTC, 1).salt))
+        with refused("account: not enough margin"):
+            world.commit(order)
+    assert equity - 500 * 10**18 < world.assess(first).reserved <= equity
+
+
+def test_x01_a_rest_below_the_minimum_is_no_way_out(world: World) -> None:
+    """A position moved in leaves a buy a rest below the minimum: it closes, it does not die."""
+    first, second = (world.account("trader", bucket) for bucket in (0, 1))
+    for account in (first, second):
+        world.deposit(account, 20_000)
+    world.open_position(second, BTC, -0.999)
+    order, slot = committed(world, first, 1)
+    world.clearinghouse.move_position(second, first, BTC, sender=world.owner(first))
+
+    assert world.execute(order, slot) == 0
+    assert world.size(first, BTC) == 0
+
+
+def test_x01_an_order_is_taken_back_before_it_is_due_or_not_at_all(world: World) -> None:
+    first, _ = in_two_buckets(world)
+    order = world.order(first, BTC, 0.01)
+    world.commit(order)
+    slot = world.due_slot(order)
+    with refused("orders: due already"):
+        world.orders.cancel(order.as_argument(), sender=world.owner(first))
+    lapse, cash = lapse_of(world, order), world.cash(first)
+    let_it_lapse(world, order, slot)
+    assert world.cash(first) == cash - lapse
