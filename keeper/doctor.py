@@ -101,7 +101,8 @@ def _head(config: Config, head: Header) -> Iterator[Check]:
         yield Check("head", Mark.WARNING, f"block {head.number} is {age} s old",
                     "check that the node is in sync; on a devnet, mine at an interval")  # fmt: skip
     else:
-        yield Check("head", Mark.OK, f"block {head.number}, {age} s old")
+        shown = f"{age} s old" if age >= 0 else f"{-age} s ahead of this machine's clock"
+        yield Check("head", Mark.OK, f"block {head.number}, {shown}")
 
 
 def _contracts(book: AddressBook, chain: Chain) -> Iterator[Check]:

@@ -27,6 +27,7 @@ from keeper.edges.chain import (
 from keeper.edges.telemetry import Metrics, logger
 
 _GROW = 1.5  # of the range after one that went well
+_TRY_AGAIN = 200  # ranges that went well until one that was refused is tried again
 _COMMON_ASKED = 16  # known blocks looked at in one step when searching the common one
 
 
@@ -41,6 +42,7 @@ class Follower:
             for event in abi.contract(name).events.values():
                 self._events[hex_of(book.address(name)), event.topic] = event
         self._most = self._range = log_range
+        self._refused, self._since = log_range + 1, 0  # smallest range refused, and how long ago
 
     def follow(self, index: Index, head: Header) -> int | None:
         """Fold up to `head`. Returns the block rolled back to when there was a reorg.
@@ -86,6 +88,7 @@ class Follower:
         ]
         lower, logs, seen = self._chain.batch(requests)
         if isinstance(logs, RpcError):
+            self._refused, self._since = self._range, 0
             self._range = max(1, self._range // 2)
             logger().info("logs refused", text=logs.message, range=self._range)
             raise Unreachable("eth_getLogs refused")
@@ -95,7 +98,10 @@ class Follower:
             return None
         if header_of(seen).hash != upper.hash:
             raise Unreachable(f"block {upper.number} changed while it was read")
-        self._range = min(self._most, int(self._range * _GROW) + 1)
+        self._since += 1
+        if self._since == _TRY_AGAIN:
+            self._refused = self._most + 1
+        self._range = max(1, min(self._refused - 1, int(self._range * _GROW) + 1))
         return list(logs)
 
     def _fold(self, index: Index, raw: list[dict[str, Any]], upper: Header) -> None:

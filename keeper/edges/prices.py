@@ -118,8 +118,8 @@ def _price(value: Any, place: str) -> Decimal:
 
 
 class GeneratorSource:
-    """A seeded random walk: the step into a moment depends on seed, asset and moment alone, so
-    that a restart goes on from the last price as if nothing had happened."""
+    """A seeded random walk: the step into a moment depends on seed, asset and moment alone, and a
+    restart goes on from the last price posted."""
 
     def __init__(
         self, start: Mapping[str, float], seed: int, volatility: float,

@@ -29,7 +29,8 @@ class Proxy(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.target = target
         self.fault: Fault = honest
-        self.requests: list[str] = []
+        self.requests: list[str] = []  # methods
+        self.bodies: list[Any] = []
 
     @property
     def url(self) -> str:
@@ -67,6 +68,7 @@ class _Handler(BaseHTTPRequestHandler):
         asked: Any = json.loads(body)
         methods = [one["method"] for one in (asked if isinstance(asked, list) else [asked])]
         self.server.requests += methods
+        self.server.bodies.append(asked)
 
         def ask() -> bytes:
             request = urllib.request.Request(

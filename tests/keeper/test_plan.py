@@ -1,0 +1,302 @@
+"""Decisions: who comes first, what is left alone, what time makes due."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from keeper.core import plan, schedule
+from keeper.core.accounts import Account, Position
+from keeper.core.fold import Book, Constants
+from keeper.core.liquidation import Policy
+from keeper.core.plan import Health
+from keeper.core.protocol.state import Commitment, Order, Parameters, Request, Side, Token
+from keeper.core.quotes import Feed, StoredPrice
+from keeper.core.reports import PriceReport
+from keeper.core.schedule import Posting
+from keeper.core.terms import FillTerms, LimitTerms, RiskTerms, Terms, UnderlyingTerms
+from keeper.core.types import AccountId, Address, FeedId, InstrumentId, Mode
+from keeper.core.units import WAD
+
+FEED = FeedId(1)
+BTC, ALT = InstrumentId(1), InstrumentId(2)
+NOW = 1_700_000_000
+TERMS = Terms(
+    RiskTerms(0, 1, 0, 28_800, 0, 2_000, 7_500, 0),
+    FillTerms(10**9 * WAD, 20_000, 200, 500, 10_000, 500, 0),
+    LimitTerms(10**6 * WAD, 10**9, 100, 3_500, 7_500, 4_000, 2_000, 1_000),
+    UnderlyingTerms(FEED, 52_000, 1_500_000, 10**7, 50_000, 1, 550_000),
+)
+
+
+def parameters(**changes: Any) -> Parameters:
+    usual: dict[str, Any] = {
+        "settlement_decimals": 6,
+        "forced_window_seconds": 7200,
+        "upnl_ppm": 800_000,
+        "debt_maintenance_ppm": 50_000,
+        "debt_initial_ppm": 100_000,
+        "debt_cap": 10**5 * WAD,
+        "debt_share_ppm": 200_000,
+        "pool_factor_ppm": 2_000_000,
+        "pool_slice_ppm": 20_000,
+        "calls": Policy(400_000, 800_000, 0, 120),
+        "debt_sale_threshold": 1_000 * WAD,
+        "debt_discount_ppm": 30_000,
+        "order_delay_seconds": 2,
+        "order_window_seconds": 120,
+        "order_buffer_ppm": 50_000,
+        "request_delay_seconds": 30,
+        "request_window_seconds": 600,
+        "exit_fee_ppm": 1_000,
+        "exit_factor_ppm": 2_500_000,
+        "quorum": 3,
+        "reporters": frozenset(),
+        "insurance_caps": {},
+    }
+    return Parameters(**usual | changes)
+
+
+@pytest.fixture
+def book() -> Book:
+    """One feed with two instruments, one collateral token; the price is 50,000, just now."""
+    made = Book(
+        Constants(
+            parameters=parameters(),
+            feeds={FEED: Feed(8, 5, 240, 2_000, 120, 900, 5_000)},
+            tokens=[Token(FEED, 8, 90_000, 10**12)],
+            places={Address(b"t" * 20): 0},
+            instruments={BTC: TERMS, ALT: TERMS},
+        )
+    )
+    made.now = NOW
+    store(made, NOW, 50_000)
+    return made
+
+
+def store(book: Book, slot: int, price: int, gap: int = 5) -> None:
+    """A price as if it had been posted."""
+    fixed = StoredPrice(price * 10**8, price * 10**8, price * 10**8, 200, slot, gap)
+    about = book.feeds[FEED]
+    book.ring[FEED, slot // about.grid_seconds % about.ring_length] = fixed
+    newest = book.prices[FEED]
+    if newest is None or newest.slot < slot:
+        book.prices[FEED] = fixed
+
+
+def account(name: str, mode: Mode = Mode.CROSS) -> AccountId:
+    return AccountId(name.encode().ljust(31, b"\0") + bytes([mode is Mode.ISOLATED]))
+
+
+def hold(book: Book, name: str, cash: float, mode: Mode = Mode.CROSS, **sizes: float) -> AccountId:
+    """An account with cash (USD) and positions bought at 50,000."""
+    ids = {"btc": BTC, "alt": ALT}
+    found = account(name, mode)
+    held = tuple(ids[one] for one in sizes)
+    book.accounts[found] = Account(cash=int(cash * WAD), book=held, mode=mode)
+    for one, size in sizes.items():
+        book.positions[found, ids[one]] = Position(int(size * WAD), int(size * 50_000 * WAD))
+    return found
+
+
+def test_survey__leaves_out_who_holds_nothing_and_who_cannot_be_judged(book: Book) -> None:
+    hold(book, "rich", 1_000)
+    held = hold(book, "held", 10_000, btc=1)
+    owing = hold(book, "owing", -5)
+    assert {one.account for one in plan.survey(book)} == {held, owing}
+    book.now = NOW + 121  # beyond the feed's fresh age: the contracts would refuse
+    assert {one.account for one in plan.survey(book)} == {owing}
+
+
+def test_liquidations__deepest_shortfall_first_then_by_id(book: Book) -> None:
+    small = hold(book, "a small one, nearly bust", 5, Mode.ISOLATED, btc=0.05)
+    large = hold(book, "b large one, just below", 26_100 * 10 - 5_000, Mode.ISOLATED, btc=100)
+    twin = hold(book, "c twin of the small one", 5, Mode.ISOLATED, btc=0.05)
+    hold(book, "d healthy", 50_000, Mode.ISOLATED, btc=1)
+    targets = plan.liquidations(book, plan.survey(book))
+    assert [one.account for one in targets] == [large, small, twin]
+    assert targets[0].shortfall > targets[1].shortfall == targets[2].shortfall > 0
+
+
+def test_liquidations__of_an_account_the_heaviest_position(book: Book) -> None:
+    hold(book, "two", 10, btc=0.1, alt=-0.3)
+    (target,) = plan.liquidations(book, plan.survey(book))
+    assert target.instrument == ALT
+
+
+def test_liquidations__grace_of_a_call_is_waited_for(book: Book) -> None:
+    # between the hard level and maintenance, in cross mode: only after a call's deadline
+    found = hold(book, "called", 2_400, btc=1)
+    (health,) = plan.survey(book)
+    assert health.maintenance * 8 < health.equity * 10 < health.maintenance * 10
+    assert plan.liquidations(book, [health]) == []
+    book.accounts[found] = replace(book.accounts[found], called=True, call_deadline=NOW + 1)
+    assert plan.liquidations(book, plan.survey(book)) == []
+    book.now = NOW + 1
+    assert [one.account for one in plan.liquidations(book, plan.survey(book))] == [found]
+
+
+def health(name: str, **figures: Any) -> Health:
+    usual: dict[str, Any] = {
+        "equity": 100, "maintenance": 90, "line": 95, "liquidatable": False, "grace": 120,
+        "called": False, "debt": 0,
+    }  # fmt: skip
+    return Health(account=account(name), **usual | figures)
+
+
+def test_calls__below_the_line_deepest_first_then_those_back_above() -> None:
+    near, deep = health("near", equity=94), health("deep", equity=91)
+    back = health("back", equity=96, called=True)
+    others = [
+        health("above"),
+        health("called already", equity=91, called=True),
+        health("too late", equity=10, liquidatable=True),
+        health("no grace in its mode", equity=91, grace=0),
+    ]
+    assert plan.calls([near, *others, back, deep]) == [deep, near, back]
+
+
+def test_deficits__only_bare_debt_and_only_when_somebody_can_pay(book: Book) -> None:
+    bare = hold(book, "bare", -5)
+    hold(book, "still holds", -5, btc=1)
+    backed = hold(book, "backed", -5)
+    book.accounts[backed] = replace(book.accounts[backed], collateral=1)
+    assert plan.deficits(book, plan.survey(book)) == []
+    book.lines = replace(book.lines, insurance=1)
+    assert plan.deficits(book, plan.survey(book)) == [bare]
+
+
+def test_debt_sales__largest_first_within_the_money_there_is(book: Book) -> None:
+    big, small = hold(book, "big", -3_000), hold(book, "small", -2_000)
+    hold(book, "below the threshold", -900)
+    for owner in (big, small, account("below the threshold")):
+        book.collateral[owner, 0] = 10**8  # one WBTC, 50,000 USD
+        book.accounts[owner] = replace(book.accounts[owner], collateral=1)
+    first, second = plan.debt_sales(book, plan.survey(book), 3_500 * 10**6, 10 * WAD)
+    assert (first.account, first.cash) == (big, 3_000 * 10**6)
+    assert first.amount == 3_000 * 10**8 * 10**6 // (50_000 * 970_000)
+    assert (second.account, second.cash) == (small, 500 * 10**6)
+    (only,) = plan.debt_sales(book, plan.survey(book), 3_005 * 10**6, 10 * WAD)
+    assert only.account == big
+
+
+def test_debt_sales__never_more_than_the_collateral_buys(book: Book) -> None:
+    owner = hold(book, "big", -60_000)
+    book.collateral[owner, 0] = 10**8
+    book.accounts[owner] = replace(book.accounts[owner], collateral=1)
+    (sale,) = plan.debt_sales(book, plan.survey(book), 10**12, WAD)
+    assert sale.cash == 48_500 * 10**6
+    assert sale.amount <= 10**8
+
+
+def test_accruals__only_with_interest_and_after_the_time(book: Book) -> None:
+    book.markets[BTC] = replace(book.markets[BTC], long_interest=1, accrued_at=NOW - 3600)
+    book.markets[ALT] = replace(book.markets[ALT], accrued_at=NOW - 9999)
+    assert plan.accruals(book, 3600) == [BTC]
+    assert plan.accruals(book, 3601) == []
+
+
+# orders
+
+
+def commit(book: Book, due: int, salt: int, window: int = 120) -> bytes:
+    order = Order(account("trader"), BTC, WAD, 0, False, 0, salt)
+    book.orders[order] = Commitment(due, due + window, FEED, 0, 0)
+    book.order_ids[bytes([salt])] = order
+    return bytes([salt])
+
+
+def test_due_orders__filled_by_the_first_slot_at_or_after_due(book: Book) -> None:
+    store(book, NOW - 10, 49_000)
+    store(book, NOW - 5, 49_500)
+    first = commit(book, NOW - 12, 1)
+    exact = commit(book, NOW - 10, 2)
+    later = commit(book, NOW - 9, 3)
+    commit(book, NOW + 1, 4)  # not due
+    due = schedule.due_orders(book)
+    assert [(one.order_id, one.slot) for one in due.fills] == [
+        (first, NOW - 10),
+        (exact, NOW - 10),
+        (later, NOW - 5),
+    ]
+    assert due.expiries == []
+    assert due.wanting == []
+
+
+def test_due_orders__a_slot_that_another_came_before_does_not_fill(book: Book) -> None:
+    store(book, NOW, 50_000, gap=5)  # the slot before it is NOW − 5, and not in the ring
+    commit(book, NOW - 7, 1)
+    due = schedule.due_orders(book)
+    assert due.fills == []
+    assert due.wanting == [(FEED, NOW - 7)]
+
+
+def test_due_orders__after_the_window__expire_by_what_the_ring_shows(book: Book) -> None:
+    store(book, NOW - 10, 50_000)
+    late = commit(book, NOW - 130, 1)
+    due = schedule.due_orders(book)
+    assert due.fills == []
+    assert due.expiries == []  # the ring shows that a slot before NOW − 10 existed
+    assert due.wanting == [(FEED, NOW - 130)]
+    store(book, NOW - 130, 50_000)
+    due = schedule.due_orders(book)
+    assert [(one.order_id, one.slot) for one in due.expiries] == [(late, NOW - 130)]
+
+
+# reports
+
+
+def said(*slots: tuple[int, int]) -> dict[FeedId, list[PriceReport]]:
+    """Reports (slot, price) of the feed, each with the one before as its previous."""
+    reports, previous = [], NOW
+    for slot, price in slots:
+        reports.append(PriceReport(FEED, slot, previous, price * 10**8, 200))
+        previous = slot
+    return {FEED: reports}
+
+
+def slots(reports: list[PriceReport]) -> list[int]:
+    return [one.slot for one in reports]
+
+
+def test_postings__every_slot_when_no_deviation_is_set(book: Book) -> None:
+    book.now = NOW + 10
+    reports = said((NOW + 5, 50_001), (NOW + 10, 50_002), (NOW + 15, 50_003))
+    found = schedule.postings(book, reports, [], Posting(0, 60))
+    assert slots(found) == [NOW + 5, NOW + 10]  # not the one that is still to come
+
+
+def test_postings__on_deviation_or_heartbeat_the_newest(book: Book) -> None:
+    book.now = NOW + 100
+    still = said((NOW + 5, 50_100), (NOW + 10, 50_249))
+    assert schedule.postings(book, still, [], Posting(5_000, 60)) == []
+    moved = said((NOW + 5, 50_100), (NOW + 10, 50_250))
+    assert slots(schedule.postings(book, moved, [], Posting(5_000, 60))) == [NOW + 10]
+    quiet = said((NOW + 55, 50_000), (NOW + 60, 50_000))
+    assert slots(schedule.postings(book, quiet, [], Posting(5_000, 60))) == [NOW + 60]
+
+
+def test_postings__older_slots_that_orders_wait_for(book: Book) -> None:
+    book.now = NOW + 100
+    reports = said((NOW + 5, 50_000), (NOW + 10, 50_000), (NOW + 15, 50_000))
+    wanting = [(FEED, NOW + 7), (FEED, NOW + 10), (FEED, NOW + 16)]
+    found = schedule.postings(book, reports, wanting, Posting(5_000, 60))
+    assert slots(found) == [NOW + 10]
+
+
+# pool requests
+
+
+def test_due_requests__at_prices_all_of_a_later_slot_and_fresh(book: Book) -> None:
+    due, early = Address(b"a" * 20), Address(b"b" * 20)
+    book.requests[Side.ENTRY, due] = Request(due=NOW, deadline=NOW + 600, amount=1)
+    book.requests[Side.EXIT, early] = Request(due=NOW + 1, deadline=NOW + 600, amount=1)
+    found = schedule.due_requests(book)
+    assert (found.entries, found.exits) == ([due], [])
+    book.now = NOW + 121
+    assert schedule.due_requests(book).entries == []  # the price is no longer fresh
+    book.now = NOW + 601
+    found = schedule.due_requests(book)
+    assert (found.lapsed_entries, found.lapsed_exits) == ([due], [early])
