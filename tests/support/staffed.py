@@ -4,14 +4,15 @@
         fill(world, trader, BTC, 1)                     # at the stored price and slot
         fill(world, trader, BTC, -1, index=49_000)      # at another's
         leave(world, trader, usd("2726.999999999999999999"))   # equity, to the last unit
-        refuses(world, "fill: price", lambda: fill(...), trader)
+        with refuses(world, "fill: price", trader):         # and nothing has changed
+            fill(world, trader, BTC, 1, acceptable=usd(50_000))
 
 Money and sizes are read as decimals by `usd`, which refuses what has no whole number of 10^-18.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from decimal import Decimal, localcontext
@@ -86,17 +87,12 @@ def everything(world: World, *accounts_: bytes) -> Any:
 
 
 @contextmanager
-def unchanged(world: World, *accounts_: bytes) -> Iterator[None]:
-    """What happens inside, refusals caught inside included, changes nothing."""
+def refuses(world: World, reason: str, *accounts_: bytes) -> Iterator[None]:
+    """What happens inside is refused with this text, and nothing has changed after it."""
     before = everything(world, *accounts_)
-    yield
+    with refused(reason):
+        yield
     assert everything(world, *accounts_) == before
-
-
-def refuses(world: World, reason: str, act: Callable[[], Any], *accounts_: bytes) -> None:
-    """The act is refused with this text, and nothing has changed after it."""
-    with unchanged(world, *accounts_), refused(reason):
-        act()
 
 
 def tokens_add_up(world: World, *accounts_: bytes) -> bool:
