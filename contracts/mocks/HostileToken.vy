@@ -23,7 +23,8 @@ balanceOf: public(HashMap[address, uint256])
 allowance: public(HashMap[address, HashMap[address, uint256]])
 
 manner: public(uint256)
-fee_ppm: public(uint256)                      # of every transfer, burned
+fee_ppm: public(uint256)                      # of what is sent by its holder, burned
+pull_fee_ppm: public(uint256)                 # of what is sent on his behalf, burned
 blocked: public(HashMap[address, bool])       # may neither send nor receive
 hook_target: public(address)                  # called in the middle of a transfer
 hook_data: public(Bytes[1024])
@@ -56,8 +57,9 @@ def set_manner(manner: uint256):
 
 
 @external
-def set_fee(fee_ppm: uint256):
+def set_fees(fee_ppm: uint256, pull_fee_ppm: uint256):
     self.fee_ppm = fee_ppm
+    self.pull_fee_ppm = pull_fee_ppm
 
 
 @external
@@ -85,18 +87,18 @@ def act(target: address, data: Bytes[1024]):
 @external
 @raw_return
 def transfer(to: address, amount: uint256) -> Bytes[32]:
-    return self._move(msg.sender, to, amount)
+    return self._move(msg.sender, to, amount, self.fee_ppm)
 
 
 @external
 @raw_return
 def transferFrom(owner: address, to: address, amount: uint256) -> Bytes[32]:
     self.allowance[owner][msg.sender] -= amount
-    return self._move(owner, to, amount)
+    return self._move(owner, to, amount, self.pull_fee_ppm)
 
 
 @internal
-def _move(owner: address, to: address, amount: uint256) -> Bytes[32]:
+def _move(owner: address, to: address, amount: uint256, fee_ppm: uint256) -> Bytes[32]:
     assert not self.blocked[owner] and not self.blocked[to], "token: blocked"
     if self.hook_target != empty(address):
         self.hook_runs += 1
@@ -106,7 +108,7 @@ def _move(owner: address, to: address, amount: uint256) -> Bytes[32]:
     if self.manner == REFUSING:
         return abi_encode(False)
     self.balanceOf[owner] -= amount
-    self.balanceOf[to] += amount - amount * self.fee_ppm // 10**6
+    self.balanceOf[to] += amount - amount * fee_ppm // 10**6
     log Transfer(sender=owner, receiver=to, value=amount)
     if self.manner == SILENT:
         return b""

@@ -499,25 +499,66 @@ def test_execute__several_at_one_nav_get_what_each_would_alone(
 ) -> None:
     carol = world.wallet("carol")
     own(world, carol, 70_000)
+    own(world, alice, 33_333)
     whale(world, ETH, -700)
     for name, usd in ((alice, "12345.678901"), (bob, "0.000001")):
         world.request_entry(name, usd)
     exit_all(world, carol)
+    exit_all(world, alice)
     make_due(world)
     world.post({BTC: 50_000, ETH: "2512.34567", SOL: 100})
 
     def outcome() -> Any:
-        outs = [world.pool.maxMint(alice), world.pool.maxMint(bob), world.pool.maxWithdraw(carol)]
-        return outs, world.pool.nav(), world.pool.totalSupply(), world.markets.ledger()[0]
+        entries = [world.pool.maxMint(name) for name in (alice, bob)]
+        exits = [world.pool.maxWithdraw(name) for name in (carol, alice)]
+        return (
+            entries,
+            exits,
+            world.pool.nav(),
+            world.pool.totalSupply(),
+            world.markets.ledger()[0],
+        )
 
     with world.evm.trial():
-        world.pool.execute([alice, bob], [carol], sender=world.keeper)
+        world.pool.execute([alice, bob], [carol, alice], sender=world.keeper)
+        assert all(e.args.nav > 0 for e in world.evm.events("RequestExecuted"))
+        assert world.evm.events("RequestExecuted")[-1].args.nav == world.pool.nav()
         together = outcome()
-    world.pool.execute([alice], [], sender=world.keeper)
-    world.pool.execute([bob], [], sender=world.keeper)
-    world.pool.execute([], [carol], sender=world.keeper)
+    for entries, exits in (([alice], []), ([bob], []), ([], [carol]), ([], [alice])):
+        world.pool.execute(entries, exits, sender=world.keeper)
     assert outcome() == together
     assert together[0][1] > 0
+
+
+def test_execute__several_exits_share_the_room(world: World, alice: str) -> None:
+    own(world, alice, 8_000_000)
+    world.pool.set_exit_terms(10_000_000, FEE_PPM, sender=world.governor)
+    whale(world, BTC, 120)
+    exit_all(world, alice)
+    exit_all(world, world.provider)
+    make_due(world)
+    world.pool.execute([], [alice, world.provider], sender=world.keeper)
+    kept = world.markets.ledger()[4] * 10
+    assert 0 <= world.pool.nav() - kept < 2 * SCALE
+    assert world.pool.pendingRedeemRequest(0, alice) == 0
+    assert world.pool.request(EXIT, world.provider).limited
+
+
+def test_execute__the_latest_due_in_a_batch_asks_for_its_prices(
+    world: World, alice: str, bob: str
+) -> None:
+    """Whatever the order of the names, nobody is executed at prices from before his due time."""
+    world.request_entry(alice, 500)
+    world.evm.warp(10)
+    world.request_entry(bob, 500)
+    world.wait(DELAY - 5)
+    world.evm.warp(5)
+    for names in ([alice, bob], [bob, alice]):
+        with refused("market: price before request"):
+            world.pool.execute(names, [], sender=world.keeper)
+    world.pool.execute([alice], [], sender=world.keeper)
+    world.repost()
+    world.pool.execute([bob], [], sender=world.keeper)
 
 
 # -- lapse

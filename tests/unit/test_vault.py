@@ -459,14 +459,17 @@ def test_list_token__refusals_change_nothing(world: World, trader: bytes) -> Non
     attempt()
 
 
-def test_list_token__a_fee_on_transfer_shows_in_the_probe(world: World) -> None:
+@pytest.mark.parametrize("fees", [(10_000, 0), (0, 10_000), (10_000, 10_000)])
+def test_list_token__a_fee_either_way_shows_in_the_probe(
+    world: World, fees: tuple[int, int]
+) -> None:
     token = hostile(world)
-    token.set_fee(10_000, sender=world.governor)
+    token.set_fees(*fees, sender=world.governor)
     world.mint(token, world.governor, 100, world.vault)
     with refused("vault: token keeps a fee"):
         world.vault.list_token(token.address, ETH, 0, 1, 100, sender=world.governor)
     assert world.vault.listing(token.address).feed == 0
-    token.set_fee(0, sender=world.governor)
+    token.set_fees(0, 0, sender=world.governor)
     world.vault.list_token(token.address, ETH, 0, 1, 100, sender=world.governor)
 
 
