@@ -127,9 +127,10 @@ def source(module: object) -> str:
 
 # ROUNDING.md
 
-# a division is `//`, a call that is named for its direction, or (a + b - 1) // b
+# a division is `//` or unsafe_div, a call that is named for its direction, or (a + b - 1) // b
 DIVISION = re.compile(
-    r"(?P<up>\+ [\w.]+ - 1\) //|_share_up\()|(?P<plain>//)|\b_(?P<named>floor|ceil)_div\("
+    r"(?P<up>\+ [\w.]+ - 1\) //|_share_up\()|(?P<plain>//|\bunsafe_div\()"
+    r"|\b_(?P<named>floor|ceil)_div\("
 )
 DIRECTIONS = {"ceil": ("up",), "floor": ("down",), "//": ("down", "up", "to zero", "exact")}
 
