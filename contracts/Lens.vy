@@ -269,7 +269,7 @@ def preview_order(order: IOrders.Order) -> OrderPreview:
             o.size = 0
         elif abs(order.size) > abs(size):
             o.size = -size
-    if fills._is_reduction(size, o.size) and fills._leaves_dust(size + o.size, index, q.limit):
+    if size * o.size < 0 and fills._leaves_dust(size + o.size, index, q.limit):
         o.size = -size
     if o.size == 0:
         return o

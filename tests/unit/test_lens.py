@@ -402,12 +402,12 @@ def test_preview_order__equals_commit_and_fill(world: World, trader: bytes) -> N
 
 
 @pytest.mark.parametrize("held", ["0.8", "-0.8"])
-@pytest.mark.parametrize("size", ["0.3", "-0.3", "-0.7991", "1.5", "-1.5"])
+@pytest.mark.parametrize("size", ["0.3", "-0.3", "-0.7991", "-0.8001", "1.5", "-1.5"])
 @pytest.mark.parametrize("reduce_only", [True, False])
 def test_preview_order__on_a_position__equals_the_fill(
     world: World, trader: bytes, held: str, size: str, reduce_only: bool
 ) -> None:
-    """Increases, reductions, closes, turns, and a reduction that would leave dust."""
+    """Increases, reductions, turns, and what would leave too little on either side of nothing."""
     world.open_position(trader, BTC, held)
     order = world.order(trader, BTC, size, reduce_only=reduce_only)
     preview = world.lens.preview_order(order.as_argument())
