@@ -232,7 +232,7 @@ def liquidation_price(account: bytes32, instrument: uint256) -> (uint256, uint25
 def preview_order(order: IOrders.Order) -> OrderPreview:
     """
     @notice What committing an order would hold, and what its fill would cost at the stored
-            price, if nobody traded in between.
+            price, if nobody traded in between; of one that is refused, why and what is missing.
     """
     o: OrderPreview = empty(OrderPreview)
     success: bool = False
@@ -255,6 +255,7 @@ def preview_order(order: IOrders.Order) -> OrderPreview:
     if missing > 0:
         o.missing = convert(missing, uint256)
         o.refusal = "account: not enough margin"
+        return o
 
     size: int256 = 0
     notional: int256 = 0
