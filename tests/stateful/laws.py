@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from typing import Any
 
 from keeper.core.accounts import Account
 from keeper.core.liquidation import Assessment
 from keeper.core.protocol import clearing
 from keeper.core.protocol.checks import Broken
 from keeper.core.protocol.liquidations import Liquidated
-from keeper.core.protocol.liquidity import VIRTUAL
-from keeper.core.types import AccountId, Level, account_id
+from keeper.core.protocol.state import Order
+from keeper.core.types import AccountId, Level, account_id, owner_of
 from keeper.core.units import WAD
 from tests.stateful.twin import Act, Ended, Twin
 
@@ -31,8 +32,7 @@ class Before:
 
     accounts: dict[AccountId, Account]
     health: Assessment | None
-    share_price: tuple[int, int]
-    forced_size: int
+    preview: Any  # what the lens says that the act will do
 
 
 class Laws:
@@ -42,16 +42,17 @@ class Laws:
         self.twin, self.state = twin, twin.state
 
     def before(self, act: Act) -> Before:
-        state = self.state
-        health, size = None, 0
+        """What has to be known before an act to judge it afterwards."""
+        state, health = self.state, None
         if act.name == "liquidate":
             _, account, instrument, _ = act.args
-            size = abs(state.positions[account, instrument].size)
-            if size:
+            if state.positions[account, instrument].size:
                 health = clearing.assess(state, account, Level.ANY)
-        return Before(dict(state.accounts.items()), health, self._share_price(), size)
+        return Before(dict(state.accounts.items()), health, self._preview(act))
 
     def after(self, act: Act, ended: Ended, before: Before) -> None:
+        """Judge an act; Broken names the law."""
+        self._foreseen(act, ended, before.preview)
         if ended.refusal is not None:
             if dict(self.state.accounts.items()) != before.accounts:
                 raise Broken(f"I-38 a refused act changed accounts: {act}")
@@ -62,8 +63,43 @@ class Laws:
             self._above_initial(act, act.args[place])
         elif act.name == "liquidate":
             self._progress(act, ended.result, before)
-        elif act.name == "execute_requests":
-            self._fair_to_shares(act, before)
+
+    def _preview(self, act: Act) -> Any:
+        """What the lens foresees of an act that its owner, or anyone, may do."""
+        lens = self.twin.world.lens
+        if act.name == "liquidate":
+            who, account, instrument, most = act.args
+            if owner_of(account) != who and most >= 1 << 255:
+                return lens.preview_liquidation(account, instrument)
+        elif act.name == "commit":
+            who, order = act.args
+            if owner_of(order.account) == who and _in_words(order):
+                print("ORDER", order); return lens.preview_order(astuple(order))
+        elif act.name == "withdraw":
+            who, account, amount, _ = act.args
+            if owner_of(account) == who and amount:
+                return lens.preview_withdraw(account)
+        return None
+
+    def _foreseen(self, act: Act, ended: Ended, preview: Any) -> None:
+        """I-41: preview equals act."""
+        if preview is None:
+            return
+        if act.name == "withdraw":
+            amount = act.args[2]
+            if (amount <= preview) != (ended.refusal is None):
+                raise Broken(f"I-41 of {preview} withdrawable: {act} {ended.label}")
+            return
+        if preview.refusal != (ended.refusal or ""):
+            raise Broken(f"I-41 {preview} before {act}, which was {ended.label!r}")
+        if ended.refusal is not None:
+            return
+        done = ended.result
+        if act.name == "commit":
+            if (preview.reserve, preview.lapse) != (done.reserved, done.lapse):
+                raise Broken(f"I-41 {preview} before {act}, which made {done}")
+        elif (abs(preview.size), preview.reward) != (done.size, done.reward):
+            raise Broken(f"I-41 {preview} before {act}, which did {done}")
 
     def _bystanders(self, act: Act, before: Before) -> None:
         """I-15, I-20, I-21: no act touches an account that has no part in it."""
@@ -115,17 +151,10 @@ class Laws:
         if done.reward > min(penalty, max(0, old.equity)):
             raise Broken(f"I-18 a reward of {done.reward}: {act}")
 
-    def _fair_to_shares(self, act: Act, before: Before) -> None:
-        """I-34: who enters or leaves takes nothing from the shares of others.
 
-        The act accrues first, so compare from NAV at its prices: what each side got is exact to
-        rounding in `keeper.core.protocol.liquidity`; here only that a share did not lose more
-        than a unit to the requests themselves.
-        """
-        del act, before
-
-    def _share_price(self) -> tuple[int, int]:
-        return max(0, self.state.lines.nav) + VIRTUAL, self.state.supply + VIRTUAL
+def _in_words(order: Order) -> bool:
+    """Whether an order's figures fit the words of a call."""
+    return abs(order.size) < 1 << 255 and max(order.acceptable, order.execution_fee) < 1 << 256
 
 
 def _parties(args: object) -> list[bytes]:

@@ -16,7 +16,7 @@ from eth_utils import keccak
 
 from keeper.core import accounts, market, terms
 from keeper.core.liquidation import Policy
-from keeper.core.protocol import checks, clearing, liquidations
+from keeper.core.protocol import checks, clearing, liquidations, views
 from keeper.core.protocol.model import Protocol
 from keeper.core.protocol.state import (
     CLEARINGHOUSE,
@@ -254,6 +254,15 @@ class Twin:
         except Refused:
             due = False  # a price it needs is not fresh
         _equal(f"liquidatable {account.hex()}", due, self.world.liquidator.liquidatable(account))
+
+    def check_liquidation_price(self, account: AccountId, instrument: InstrumentId) -> None:
+        """I-41: the lens finds the prices that the model finds."""
+        ours = views.liquidation_prices(self.state, account, instrument)
+        _equal(
+            f"liquidation prices {account.hex()} {instrument}",
+            (ours.below or 0, ours.above or 0),
+            self.world.lens.liquidation_price(account, instrument),
+        )
 
     def _check_order(self, order: Order) -> None:
         found = self.order_ids.get(order)

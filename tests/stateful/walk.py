@@ -19,6 +19,7 @@ from tests.stateful.twin import Act, Ended
 
 SWEEP_EVERY = 100
 ASSESS_EVERY = 5
+PRICES_EVERY = 40
 SHOWN = 12  # last acts of a failing walk
 
 Tally = Counter[tuple[str, str]]
@@ -65,6 +66,12 @@ def step(stage: scene.Scene, laws: Laws, act: Act, number: int) -> Ended:
         accounts = stage.accounts
         one = AccountId(named[0]) if named else accounts[number // ASSESS_EVERY % len(accounts)]
         twin.check_assessment(one)
+    if number % PRICES_EVERY == 0:
+        held = [one for one in stage.accounts if twin.state.accounts[one].book]
+        if held:
+            one = held[number // PRICES_EVERY % len(held)]
+            book = twin.state.accounts[one].book
+            twin.check_liquidation_price(one, book[number // PRICES_EVERY % len(book)])
     if number % SWEEP_EVERY == 0:
         twin.sweep()
     return ended

@@ -180,11 +180,14 @@ def assess(
     account: AccountId,
     level: Level,
     price_of: Callable[[FeedId], Quote] | None = None,
+    backing_price_of: Callable[[FeedId], Quote] | None = None,
 ) -> Assessment:
     """What an account is worth and must hold now, funding to this moment included (SPEC 7).
 
-    `price_of` stands in for the stored prices of positions, not of collateral.
+    `price_of` stands in for the stored prices of positions, `backing_price_of` for those of
+    collateral.
     """
+    stored = stored_prices(state, level)
     record, parameters = state.accounts[account], state.parameters
     settled = record.cash - sum(owed_by(state, account, one) for one in record.book)
     equity = equity_initial = settled
@@ -194,7 +197,7 @@ def assess(
             mode_of(account, record),
             book_of(state, account),
             state.listed,
-            price_of or stored_prices(state, level),
+            price_of or stored,
             parameters.upnl_ppm,
         )
         maintenance, plain_initial = needed.maintenance, needed.plain_initial
@@ -206,7 +209,7 @@ def assess(
             record.debt, parameters.debt_maintenance_ppm, parameters.debt_initial_ppm
         )
         initial = plain_initial
-    worth = collateral_value(state, account, level)
+    worth = collateral_value(state, account, backing_price_of or stored)
     return Assessment(
         equity=equity + worth,
         equity_initial=equity_initial + worth,
@@ -218,13 +221,13 @@ def assess(
     )
 
 
-def collateral_value(state: State, account: AccountId, level: Level) -> int:
+def collateral_value(state: State, account: AccountId, price_of: Callable[[FeedId], Quote]) -> int:
     """What an account's collateral counts for, WAD, each token rounded down (SPEC 7.9)."""
     worth = 0
     record = state.accounts[account]
     for place, token in enumerate(state.tokens):
         if record.collateral >> place & 1:
-            price = oracle.price(state, token.feed, level).price_wad
+            price = price_of(token.feed).price_wad
             held = state.collateral[account, place]
             worth += margin.collateral_value(held, price, token.haircut_ppm, token.decimals)
     return worth

@@ -14,7 +14,6 @@ from keeper.core.protocol.state import Commitment, Order, State
 from keeper.core.types import Address, InstrumentId, Level, Refused, Status, owner_of, require
 from keeper.core.units import PPM, WAD, ceil_div, ppm_ceil
 
-
 MAX_SIZE = MAX_FEE = 1 << 92  # WAD
 MAX_PRICE = 1 << 128  # WAD
 
