@@ -12,7 +12,7 @@ from eth_utils import keccak
 
 from tests.support.evm import Revert
 from tests.support.refusals import refused
-from tests.support.world import BTC, ETH, SOL, Order, World
+from tests.support.world import BTC, ETH, SOL, Number, Order, World
 
 WAD = 10**18
 PPM = 10**6
@@ -60,7 +60,7 @@ def is_live(world: World, order: Order) -> bool:
     return bool(world.orders.commitment(world.orders.order_id(order.as_argument())).due)
 
 
-def committed(world: World, account: bytes, size: Decimal | float | int, **fields: Any) -> Order:
+def committed(world: World, account: bytes, size: Number, **fields: Any) -> Order:
     order = world.order(account, BTC, size, **fields)
     world.commit(order)
     return order
@@ -141,7 +141,8 @@ def test_commit__once_while_it_is_live(world: World, trader: bytes) -> None:
     ],
 )
 def test_commit__figures_out_of_range(world: World, trader: bytes, field: str, figure: int) -> None:
-    order = replace(world.order(trader, BTC, 1), **{field: figure})
+    figures: dict[str, Any] = {field: figure}
+    order = replace(world.order(trader, BTC, 1), **figures)
     with refused("orders: figure out of range"):
         world.commit(order)
 
