@@ -74,7 +74,7 @@ class Laws:
         elif act.name == "commit":
             who, order = act.args
             if owner_of(order.account) == who and _in_words(order):
-                print("ORDER", order); return lens.preview_order(astuple(order))
+                return lens.preview_order(astuple(order))
         elif act.name == "withdraw":
             who, account, amount, _ = act.args
             if owner_of(account) == who and amount:
