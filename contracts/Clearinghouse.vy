@@ -372,19 +372,22 @@ def set_call(account: bytes32, called: bool, deadline: uint256):
 @external
 def absorb(account: bytes32, instrument: uint256) -> uint256:
     """
-    @notice Let insurance and pool pay what an account without position and collateral is short of.
+    @notice Let insurance and pool pay what an account without position and collateral is short
+            of, or learn that somebody has paid it.
     @param instrument the one that caused it; 0 for debt that no instrument caused
     @return what is still unpaid, WAD
     """
     self._only(LIQUIDATOR)
     a: account_words.Account = account_words._unpack(self._accounts[account])
-    if a.cash >= 0 or a.count != 0 or a.collateral != 0:
+    if a.count != 0 or a.collateral != 0:
         return 0
-    paid: int256 = extcall MARKETS.absorb(account, instrument, -a.cash)
-    self._store_cash(account, a, paid)
-    a.cash += paid
-    self._log_cash(account, CASH_DEFICIT, paid, a)
-    return convert(-a.cash, uint256)
+    deficit: int256 = max(-a.cash, 0)
+    paid: int256 = extcall MARKETS.absorb(account, instrument, deficit)
+    if paid != 0:
+        self._store_cash(account, a, paid)
+        a.cash += paid
+        self._log_cash(account, CASH_DEFICIT, paid, a)
+    return convert(deficit - paid, uint256)
 
 
 @external

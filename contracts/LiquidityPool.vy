@@ -13,7 +13,7 @@
               18 decimals; times unix seconds; ppm = 10^-6
 @custom:signs NAV < 0: the pool owes more than it has
 @custom:rounding shares and assets handed out down, what is taken for them up
-@custom:halt none: executions need fresh prices of every instrument, claims need nothing
+@custom:halt none: executions need fresh prices of what has open interest, claims need nothing
 """
 
 from ethereum.ercs import IERC20

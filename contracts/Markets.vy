@@ -41,7 +41,10 @@ YEAR: constant(int256) = 31_536_000
 DAY: constant(int256) = 86_400
 MAX_INSTRUMENTS: constant(uint256) = 256
 MAX_GAP: constant(int256) = 2**56 - 1   # per unit and second: what its field holds
+MAX_FORCED: constant(int256) = 2**87 - 1  # units: what its field holds
 ADDRESS_MASK: constant(uint256) = 2**160 - 1
+INTEREST: constant(uint256) = 2**192 - 1  # open interest of both sides, in its word
+STOPPED: constant(uint256) = 2**192       # the flag beside it
 
 LEVEL_ANY: constant(uint256) = 0
 LEVEL_RECENT: constant(uint256) = 1
@@ -73,10 +76,14 @@ _deficits: HashMap[bytes32, uint256]               # instrument 16 | unpaid WAD 
 
 @deploy
 def __init__(owner: address, clearinghouse: address, risk_engine: address):
+    """
+    @notice Until set_safety is called: NAV covers the requirement once, the pool pays for no
+            deficit, forced fills enter the premium over eight hours.
+    """
     ownable.__init__()
     ownable._transfer_ownership(owner)
     CLEARINGHOUSE = clearinghouse
-    self._safety = convert(risk_engine, uint256)
+    self._safety = convert(risk_engine, uint256) | (10**6 << 160) | (28_800 << 208)
 
 
 # ---------------------------------------------------------------- anyone's upkeep
@@ -98,12 +105,15 @@ def accrue(instruments: DynArray[uint256, 16]):
 @external
 def mark_all(since: uint256) -> (int256, uint256):
     """
-    @notice Accrue every instrument at a fresh price of a slot >= since.
+    @notice Accrue every instrument with open interest at a fresh price of a slot >= since. The
+            others are worth nothing at any price: one that has none must not hold up the pool.
     @return (NAV, pool requirement), WAD
     @custom:reverts market: price before request; oracle: stale price
     """
     risk: IRiskEngine = self._risk_engine()
     for i: uint256 in range(staticcall risk.listed(), bound=MAX_INSTRUMENTS):
+        if self._markets[i + 1][2] & INTEREST == 0:
+            continue
         q: IRiskEngine.Quote = staticcall risk.quote(i + 1, LEVEL_FRESH, 0)
         assert q.slot >= since, "market: price before request"
         self._store(i + 1, q, self._accrued(i + 1), 0, 0, 0)
@@ -216,7 +226,8 @@ def force(
         q.fill,
         q.limit,
     )
-    m.forced = self._residual(m.forced, m.forced_at) + delta
+    forced: int256 = self._residual(m.forced, m.forced_at) + delta
+    m.forced = max(-MAX_FORCED, min(MAX_FORCED, forced))
     m.forced_at = block.timestamp
     cost: int256 = wad_math._ceil_div(convert(q.fair, int256) * delta, WAD) + spread
     o: IMarkets.Outcome = self._trade(
@@ -254,14 +265,16 @@ def settle(instrument: uint256, size: int256, settled: int256) -> (int256, int25
 def absorb(account: bytes32, instrument: uint256, deficit: int256) -> int256:
     """
     @notice Pay a deficit: insurance first, up to the instrument's cap, then a slice of the pool.
-            The rest is recorded once and stops the instrument; asked again, only insurance
-            pays, and never more than the cap in all.
+            The rest is recorded once and stops the instrument until it is paid; asked again,
+            only insurance pays, and never more than the cap in all.
     @param instrument the one that caused it; 0 for debt that no instrument caused
-    @param deficit WAD, > 0
+    @param deficit WAD, 0 when somebody else has paid it
     @return paid, WAD
     """
     self._only_clearinghouse()
     record: uint256 = self._deficits[account]
+    if deficit == 0 and record == 0:
+        return 0
     cause: uint256 = instrument
     cap: int256 = 0
     slice_ppm: int256 = 0
@@ -285,9 +298,11 @@ def absorb(account: bytes32, instrument: uint256, deficit: int256) -> int256:
             | words._put_unsigned(rest, 16, 112)
             | words._put_unsigned(convert(cap - insured, uint256), 128, 112)
         )
-        self._markets[cause][2] |= 1 << 192  # stopped
+        self._markets[cause][2] |= STOPPED
     elif record != 0:
         self._deficits[account] = 0
+        if self.unpaid[cause] == 0:
+            self._markets[cause][2] &= ~STOPPED
     self._change_lines(-pooled, -insured)
     log IMarkets.DeficitRecorded(
         account=account,

@@ -183,6 +183,8 @@ def _deficit_recorded(book: Book, log: Log) -> None:
         book.markets[instrument] = replace(book.markets[instrument], stopped=1)
     else:
         del book.deficits[account]
+        if not any(one and one.instrument == instrument for _, one in book.deficits.items()):
+            book.markets[instrument] = replace(book.markets[instrument], stopped=0)
     book.touched[account] = (log.block, log.place)
 
 

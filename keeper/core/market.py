@@ -82,6 +82,12 @@ def residual(market: Market, now: int, window: int) -> int:
     return market.forced - trunc_div(market.forced * elapsed, window)
 
 
+def saturated(forced: int) -> int:
+    """A residual as far as its field of 88 bits holds it (SPEC 5.8)."""
+    most = (1 << 87) - 1
+    return max(-most, min(most, forced))
+
+
 def premium_net(market: Market, now: int, window: int) -> int:
     """Q_p, WAD units."""
     return market.net - residual(market, now, window)

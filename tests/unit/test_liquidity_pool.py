@@ -455,14 +455,23 @@ def test_execute__neither_before_due_nor_after_the_window(world: World, alice: s
     assert world.pool.pendingDepositRequest(0, alice) == 500 * USD
 
 
+def open_everywhere(world: World) -> None:
+    """A position in every instrument: the pool has no worth without their prices."""
+    trader = world.account("trader")
+    world.deposit(trader, 10_000)
+    for instrument, size in ((BTC, "0.1"), (ETH, 1), (SOL, 10)):
+        world.open_position(trader, instrument, size)
+
+
 def test_execute__at_prices_of_a_slot_at_or_after_due_and_fresh(world: World, alice: str) -> None:
+    open_everywhere(world)
     world.request_entry(alice, 500)
     world.wait(DELAY - 1)
     world.evm.warp(1)
     with refused("market: price before request"):
         world.pool.execute([alice], [], sender=world.keeper)
     world.post({BTC: 50_000, SOL: 100})
-    with refused("market: price before request"):  # every feed must be there
+    with refused("market: price before request"):  # every feed in use must be there
         world.pool.execute([alice], [], sender=world.keeper)
     world.evm.warp(121)
     with refused("oracle: stale price"):
@@ -548,6 +557,7 @@ def test_execute__the_latest_due_in_a_batch_asks_for_its_prices(
     world: World, alice: str, bob: str
 ) -> None:
     """Whatever the order of the names, nobody is executed at prices from before his due time."""
+    open_everywhere(world)
     world.request_entry(alice, 500)
     world.evm.warp(10)
     world.request_entry(bob, 500)

@@ -152,7 +152,7 @@ def _set_call(state: State, account: AccountId, called: bool) -> None:
 def _try_absorb(state: State, account: AccountId, instrument: InstrumentId) -> int:
     """Pay what a bare account is short of; what is left unpaid, WAD."""
     record = state.accounts[account]
-    if record.cash >= 0 or record.book or record.collateral:
+    if record.book or record.collateral:
         return 0
     paid = markets.absorb(state, account, instrument, record.debt)
     clearing.credit(state, account, paid)

@@ -42,8 +42,11 @@ def accrue(state: State, instruments: Sequence[InstrumentId]) -> None:
 
 
 def mark_all(state: State, since: int) -> tuple[int, int]:
-    """(NAV, requirement) of the pool with every instrument at a fresh price of a slot ≥ since."""
+    """(NAV, requirement) of the pool with every instrument that has open interest at a fresh price
+    of a slot ≥ since."""
     for instrument in tuple(state.terms):
+        if not state.markets[instrument].long_interest + state.markets[instrument].short_interest:
+            continue
         quote = oracle.price(state, state.listed(instrument).underlying.feed, Level.FRESH)
         require(quote.slot >= since, "market: price before request")
         _accrue(state, instrument, Level.FRESH)
@@ -126,7 +129,7 @@ def force(
         instrument,
         terms,
         quote,
-        replace(now, forced=left + delta, forced_at=state.now),
+        replace(now, forced=market.saturated(left + delta), forced_at=state.now),
         gap_due,
         position,
         delta,
@@ -169,6 +172,8 @@ def settle(state: State, instrument: InstrumentId, position: Position) -> tuple[
 def absorb(state: State, account: AccountId, instrument: InstrumentId, deficit: int) -> int:
     """What insurance, then the pool, pay of a deficit; the rest is recorded (SPEC 8.6)."""
     recorded = state.deficits[account]
+    if recorded is None and not deficit:
+        return 0
     if recorded is None:
         cause, cap = instrument, state.parameters.insurance_caps.get(instrument, 0)
         slice_ppm = state.parameters.pool_slice_ppm
@@ -185,6 +190,8 @@ def absorb(state: State, account: AccountId, instrument: InstrumentId, deficit: 
         state.markets[cause] = replace(state.markets[cause], stopped=1)
     elif recorded is not None:
         del state.deficits[account]
+        if not state.unpaid[cause]:
+            state.markets[cause] = replace(state.markets[cause], stopped=0)
     change_lines(state, pool=-pooled, insurance=-insured)
     return insured + pooled
 
