@@ -6,7 +6,7 @@ unit went astray.
 
     NODE     ganache (default) or anvil
     PRICES   path.csv in long form (time,asset,price), or "BTC=bars.csv ETH=bars.csv.gz"
-    STEPS    prices that the keeper posts (default 144)
+    STEPS    prices that the keeper posts (default 96)
     SEED     of the generated paths (default 7)
 """
 
@@ -17,51 +17,34 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from scripts import nodes, price_paths
-from scripts.build import CompileError
-from scripts.deploy import DeploymentError
 from scripts.nodes import ROOT
 from scripts.parameters import ParameterError
-from scripts.price_paths import BarOrder, PathError, PricePath
-from scripts.story import report, tell
-from scripts.story.keeper import KeeperError
+from scripts.price_paths import BarOrder, PathError
+from scripts.story import report, tell, troupe
 from scripts.story.record import Record
-from scripts.story.stage import StoryError
+from scripts.story.troupe import Telling, TellingError
 
-STEPS = 144
+STEPS = 96
 SEED = 7
 FIGURES = ROOT / "build" / "demo.json"
 PAGE = ROOT / "build" / "demo.html"
 
 FAILED = 1  # the story did not end as it must, or something stood in its way
 INTERRUPTED = 130
-
-_Refusals = (
-    nodes.NodeError,
-    PathError,
-    ParameterError,
-    CompileError,
-    DeploymentError,
-    KeeperError,
-    StoryError,
-)
+QUIET_SECONDS = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Telling:
-    """One path to be played, and what to call it."""
+class Retold(NamedTuple):
+    """A telling, and the order of a bar's extremes that it plays."""
 
-    path: PricePath
-    title: str
+    telling: Telling
     order: BarOrder | None
 
 
@@ -71,15 +54,15 @@ def main() -> int:
     console = Console(highlight=False)
     started = time.monotonic()
     try:
-        tellings = _tellings(options)
-        records = [_tell(console, options.node, telling) for telling in tellings]
-    except _Refusals as error:
+        retold = _tellings(options)
+        records = _tell(console, retold)
+    except (PathError, ParameterError, TellingError, nodes.NodeError) as error:
         Console(stderr=True, highlight=False).print(str(error), style="bold", markup=False)
         return FAILED
     except KeyboardInterrupt:
         console.print("\nstopped; nothing was left running")
         return INTERRUPTED
-    record = _worse(records, tellings)
+    record = _worse(records, [order for _, order in retold])
     record.notes.append(f"The story took {time.monotonic() - started:.0f} seconds to tell.")
     FIGURES.write_text(json.dumps(record.figures, indent=2) + "\n")
     PAGE.write_text(report.render(record))
@@ -99,20 +82,22 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _tellings(options: argparse.Namespace) -> list[Telling]:
+def _tellings(options: argparse.Namespace) -> list[Retold]:
     """Bars are played twice, since they do not say whether high or low came first."""
+    if options.node not in nodes.KINDS:
+        raise nodes.NodeError(f"NODE={options.node}: use {' or '.join(nodes.KINDS)}")
     steps, seed = _whole("STEPS", options.steps), _whole("SEED", options.seed)
     if not options.prices:
         path = price_paths.generate(seed=seed, steps=steps)
-        return [Telling(path, f"A generated crash (seed {seed})", None)]
-    return [
-        Telling(
-            price_paths.replay(options.prices, order, steps=steps, seed=seed),
-            "A replay of " + " and ".join(_names(options.prices)),
-            order,
-        )
-        for order in price_paths.orders(options.prices)
-    ]
+        title = f"A generated crash (seed {seed})"
+        return [Retold(Telling(options.node, options.node, path, title), None)]
+    title = "A replay of " + " and ".join(_names(options.prices))
+    retold = []
+    for order in price_paths.orders(options.prices):
+        path = price_paths.replay(options.prices, order, steps=steps, seed=seed)
+        place = f"{options.node}-{order.replace(' ', '-')}" if order else options.node
+        retold.append(Retold(Telling(options.node, place, path, title), order))
+    return retold
 
 
 def _names(specification: str) -> list[str]:
@@ -131,7 +116,8 @@ def _whole(name: str, value: object) -> int:
     return number
 
 
-def _tell(console: Console, node: str, telling: Telling) -> Record:
+def _tell(console: Console, retold: list[Retold]) -> list[Record]:
+    """All tellings at once, with a bar for each."""
     bar = Progress(
         TextColumn("[bold]{task.percentage:>3.0f}%"),
         BarColumn(bar_width=28),
@@ -140,37 +126,30 @@ def _tell(console: Console, node: str, telling: Telling) -> Record:
         console=console,
         transient=True,
     )
-    how = f", {telling.order} in every bar" if telling.order else ""
-    console.print(f"[bold]{telling.title}[/bold]{how}: {telling.path.steps} prices, on {node}")
-    with bar, _plain_steps(console) as speak:
-        task = bar.add_task("", total=tell.work(telling.path))
+    for telling, order in retold:
+        how = f", {order} in every bar" if order else ""
+        steps = telling.path.steps
+        console.print(f"[bold]{telling.title}[/bold]{how}: {steps} prices, on {telling.node}")
+    with bar:
+        tasks = [bar.add_task("", total=tell.work(telling.path)) for telling, _ in retold]
+        spoken = 0.0
 
-        def progress(what: str, done: int) -> None:
-            bar.update(task, advance=done, description=what)
-            speak(what)
+        def report(number: int, what: str, done: int) -> None:
+            nonlocal spoken
+            bar.update(tasks[number], advance=done, description=what)
+            # where no terminal shows the bars, words come as lines, one every few seconds
+            if not console.is_terminal and time.monotonic() - spoken > QUIET_SECONDS:
+                spoken = time.monotonic()
+                console.print(what, markup=False)
 
-        record = tell.tell(node, telling.path, telling.title, progress)
-    if telling.order:
-        record.notes.append(f"Replayed with the {telling.order} in every bar.")
-    return record
-
-
-@contextmanager
-def _plain_steps(console: Console) -> Any:
-    """Where no terminal shows the bar, its words come as lines, one every few seconds."""
-    spoken = time.monotonic()
-
-    def speak(what: str) -> None:
-        nonlocal spoken
-        if not console.is_terminal and time.monotonic() - spoken > 10:
-            spoken = time.monotonic()
-            console.print(what, markup=False)
-
-    callback: Callable[[str], None] = speak
-    yield callback
+        records = troupe.tell_all([telling for telling, _ in retold], report)
+    for record, (_, order) in zip(records, retold, strict=True):
+        if order:
+            record.notes.append(f"Replayed with the {order} in every bar.")
+    return records
 
 
-def _worse(records: list[Record], tellings: list[Telling]) -> Record:
+def _worse(records: list[Record], orders: list[BarOrder | None]) -> Record:
     """The telling with more bad debt, more liquidated accounts, less left to the pool."""
 
     def harm(record: Record) -> tuple[float, ...]:
@@ -179,11 +158,11 @@ def _worse(records: list[Record], tellings: list[Telling]) -> Record:
 
     worst = max(range(len(records)), key=lambda i: harm(records[i]))
     record = records[worst]
-    for other, telling in zip(records, tellings, strict=True):
+    for other, order in zip(records, orders, strict=True):
         if other is not record:
             figures: dict[str, Any] = other.figures
             record.notes.append(
-                f"The milder telling, {telling.order}: {figures['accounts_liquidated']} accounts "
+                f"The milder telling, {order}: {figures['accounts_liquidated']} accounts "
                 f"liquidated, bad debt {report.money(figures['bad_debt'])}, ledger difference "
                 f"{figures['ledger_difference']}, drift {figures['reference_drift']}."
             )

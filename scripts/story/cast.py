@@ -7,7 +7,7 @@ allows. Two thirds are long, as before every crash.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
@@ -15,7 +15,7 @@ from itertools import cycle
 
 WALLETS = (
     "ada", "boris", "chen", "dora", "emil", "fatima",
-    "goran", "hana", "ivo", "jun", "kaya", "luis",
+    "goran", "hana", "ivo", "jun", "kaya",
 )  # fmt: skip
 
 ISOLATED_BUCKETS = 5
@@ -76,7 +76,7 @@ _BACKINGS = (Backing.MIXED, Backing.ETHER, Backing.DEBT, Backing.BITCOIN)
 _CROSS_LEVERAGES = (Decimal(4), Decimal(6), Decimal(3))
 
 
-def cast(instruments: Sequence[str], highest: dict[str, Decimal]) -> tuple[Role, ...]:
+def cast(instruments: Sequence[str], highest: Mapping[str, Decimal]) -> tuple[Role, ...]:
     """Every account of the story.
 
     highest: leverage that each instrument allows; who would ask for more takes all there is.

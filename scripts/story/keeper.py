@@ -134,7 +134,6 @@ debt_sales = true
 
 [policy]
 accrue_seconds = 300
-audit_seconds = 1
 
 [store]
 path = "{store}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_UP, Decimal
 from itertools import islice
@@ -13,7 +13,7 @@ from scripts import roles
 from scripts.parameters import Parameters
 from scripts.parameters.units import WAD, native, wad
 from scripts.price_paths import PricePath
-from scripts.story.cast import MAXIMUM, Backing, Leg, Role
+from scripts.story.cast import MAXIMUM, Backing, Leg, Role, cast
 from scripts.story.keeper import Keeper
 from scripts.story.stage import Stage, StoryError
 from scripts.story.witness import Witness
@@ -27,8 +27,9 @@ EXECUTION_FEE = WAD // 4  # to whoever executes an order
 SLIPPAGE = Decimal("0.02")  # what an opening order accepts beyond the price it saw
 OPENING_BATCH = 24  # orders committed before the next price
 SPECULATORS = 8  # accounts that come back after the fall
-COME_BACK_AT = Decimal("0.55")  # of the path
-COME_BACK_LEVERAGE = 3
+COME_BACK_AT = Decimal("0.6")  # of the path
+COME_BACK_LONG = Decimal(3)  # leverage; every other one comes back short, with as much as
+COME_BACK_SHORT = Decimal("0.7")  # this share of the highest leverage
 PROFIT = Decimal("0.5")  # of margin: who takes profits halves the position then
 
 # who pays with what: shares of the margin in cash, ether, bitcoin
@@ -71,7 +72,7 @@ class Plot:
     keeper: Keeper
     witness: Witness
     terms: Parameters
-    roles: Sequence[Role]
+    highest: Mapping[str, Decimal]  # leverage that each instrument allows
     path: PricePath
     report: Report
     players: list[Player] = field(default_factory=list)
@@ -99,16 +100,16 @@ class Plot:
             provider = stage.wallet(place)
             ready = stage.contracts["LiquidityPool"].maxDeposit(provider)
             stage.send("", "LiquidityPool", "deposit", (ready, provider, provider), provider)
-        self._equip_traders()
+        self._equip_traders(cast(list(self.highest), self.highest))
 
-    def _equip_traders(self) -> None:
-        for number in sorted({role.wallet for role in self.roles}):
+    def _equip_traders(self, cast_of: Sequence[Role]) -> None:
+        for number in sorted({role.wallet for role in cast_of}):
             trader = self.stage.trader(number)
             for symbol, tokens in FAUCET.items():
                 spender = "Clearinghouse" if symbol == self.terms.settlement.symbol else "Vault"
                 amount = native(tokens, self._decimals(symbol))
                 self.stage.mint(symbol, trader, amount, [spender])
-        for role in self.roles:
+        for role in cast_of:
             wallet = self.stage.trader(role.wallet)
             account = AccountId(self.stage.account(wallet, role.bucket))
             self.players.append(Player(role, wallet, account))
@@ -204,12 +205,14 @@ class Plot:
         ]
 
     def _come_back(self, player: Player) -> int:
-        """A long after the fall, with money that is new."""
+        """After the fall, with new money: some believe in a recovery, some in more of the same."""
+        long = sum(one.came_back for one in self.players) % 2 == 0
         player.came_back = True
         leg = player.role.legs[0]
+        leverage = COME_BACK_LONG if long else self.highest[leg.instrument] * COME_BACK_SHORT
         debt = Decimal(self.witness.index.accounts[player.account].debt) / WAD
-        self._deposit(player, leg.notional / COME_BACK_LEVERAGE + debt, "deposit")
-        size = self._size(Leg(leg.instrument, True, leg.notional))
+        self._deposit(player, leg.notional / leverage + debt, "deposit")
+        size = self._size(Leg(leg.instrument, long, leg.notional))
         self._commit(player, leg.instrument, size, slippage=SLIPPAGE)
         return 1
 
@@ -347,7 +350,7 @@ class Plot:
             price = self.stage.prices[self.terms.instruments[instrument].underlying]
             acceptable = wad(price * (1 + slippage if size > 0 else 1 - slippage))
         number = self.stage.book.instruments[instrument]
-        fee = EXECUTION_FEE
+        fee = 0 if reduce_only else EXECUTION_FEE  # who is short of margin can pay none to reduce
         return (player.account, number, size, acceptable, reduce_only, fee, self._salt)
 
     def _commit(self, player: Player, instrument: str, size: int, **how: Any) -> None:

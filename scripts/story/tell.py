@@ -22,7 +22,7 @@ from scripts.story.record import AccountLine, Call, Liquidation, Moment, Record
 from scripts.story.stage import Stage, StoryError
 from scripts.story.witness import Witness
 
-AUDIT_EVERY = 4  # steps of the path between two comparisons of everything
+AUDIT_EVERY = 12  # steps of the path between two comparisons of everything
 DUST_MOST = WAD // 100  # what rounding may leave behind, of everybody together
 
 # keeper's acts whose gas belongs to one act of the gas file; gas is shared by a batch's items
@@ -37,31 +37,31 @@ def work(path: PricePath) -> int:
     return 12 + 3 * accounts + path.steps
 
 
-def tell(kind: str, path: PricePath, title: str, report: Progress) -> Record:
+def tell(kind: str, place: str, path: PricePath, title: str, report: Progress) -> Record:
     """Play a path on a node of its own; the node and the keeper are gone when it returns.
 
-    Raises what nodes, deploy, keeper and stage refuse with.
+    place: what its address book is called, and its folder under build/demo. Raises what nodes,
+    deploy, keeper and stage refuse with.
     """
-    folder = ROOT / "build" / "demo" / kind
+    folder = ROOT / "build" / "demo" / place
     report("compiling the contracts, starting the node", 0)
     with nodes.start(kind, accounts=roles.ACCOUNTS) as node, attach.project(node) as project:
         from brownie import accounts
 
         report("deploying", 3)
-        book = deploy.deploy(project, accounts, prices=path.at(0), network=kind)
+        book = deploy.deploy(project, accounts, prices=path.at(0), network=place)
         stage = Stage(node, project, accounts, book)
         terms = parameters.load(deploy.MARKET)
         plot.equip_keeper(stage, terms)
-        witness = Witness(node.url, kind)
-        with keeper.running(node, kind, folder) as process:
+        witness = Witness(node.url, place)
+        with keeper.running(node, place, folder) as process:
             report("the keeper runs", 3)
             instruments = stage.contracts["Instruments"]
             highest = {
                 name: Decimal(instruments.max_leverage_ppm(number)) / 10**6
                 for name, number in book.instruments.items()
             }
-            roles_played = cast.cast(list(book.instruments), highest)
-            story = Plot(stage, process, witness, terms, roles_played, path, report)
+            story = Plot(stage, process, witness, terms, highest, path, report)
             teller = _Teller(story, Record(title, f"{kind} ({node.hardfork})"))
             teller.tell()
         story.leave_keeper()
