@@ -197,11 +197,12 @@ def repay_with_collateral(
 ) -> uint256:
     """
     @notice Pay debt of an account and take collateral for it, at the oracle price less a discount.
-    @param amount_native settlement tokens to pay, at most the debt (to the next native unit)
+    @param amount_native settlement tokens to pay; no more is taken than the debt, to the next
+           native unit, so that a small repayment just before cannot refuse the sale
     @param minimum native units of the token that the buyer wants at least; an account that has
            less than its price buys gives all it has, so that no dust keeps a deficit open
     @return native units of the token received
-    @custom:reverts debt: not for sale; debt: nothing to pay; debt: more than is owed; debt: too little collateral;
+    @custom:reverts debt: not for sale; debt: nothing to pay; debt: too little collateral;
                     oracle: stale price
     """
     s: IClearinghouse.Assessment = staticcall CLEARINGHOUSE.assess(account, LEVEL_FRESH)
@@ -209,8 +210,8 @@ def repay_with_collateral(
     assert amount_native > 0, "debt: nothing to pay"
     debt: uint256 = convert(-s.cash, uint256)
     assert self._is_liquidatable(s) or debt > self.debt_threshold, "debt: not for sale"
-    paid: uint256 = extcall CLEARINGHOUSE.repay(account, msg.sender, amount_native)
-    assert paid < debt + paid // amount_native, "debt: more than is owed"
+    whole: uint256 = scan._ceil_div(debt, staticcall CLEARINGHOUSE.SCALE())
+    paid: uint256 = extcall CLEARINGHOUSE.repay(account, msg.sender, min(amount_native, whole))
 
     listing: IVault.Listing = staticcall VAULT.listing(token)
     price: uint256 = quotes._price(staticcall ORACLE_HUB.price(listing.feed, LEVEL_FRESH))

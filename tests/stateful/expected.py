@@ -154,7 +154,6 @@ EXPECTED: dict[str, tuple[str, ...]] = {
     ),
     "repay_with_collateral": (
         "ok",
-        "debt: more than is owed",
         "debt: not for sale",
         "debt: nothing to pay",
         "debt: too little collateral",

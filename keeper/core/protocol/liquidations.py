@@ -19,7 +19,7 @@ from keeper.core.types import (
     owner_of,
     require,
 )
-from keeper.core.units import mul_ceil
+from keeper.core.units import ceil_div, mul_ceil
 
 NO_INSTRUMENT = InstrumentId(0)
 
@@ -101,8 +101,8 @@ def repay_with_collateral(
 ) -> int:
     """Pay native settlement tokens towards a debt and receive collateral for it (SPEC 8.7).
 
-    The debt may be paid to the next whole native unit; an account that has less of the token
-    gives all it has.
+    No more is paid than the debt, to the next whole native unit; an account that has less of the
+    token gives all it has.
     """
     parameters = state.parameters
     assessed = clearing.assess(state, account, Level.FRESH)
@@ -113,10 +113,10 @@ def repay_with_collateral(
         _liquidatable(state, account, assessed) or debt > parameters.debt_sale_threshold,
         "debt: not for sale",
     )
+    cash = min(cash, ceil_div(debt, parameters.scale))
     paid = clearing.wad_of(state, cash)
     clearing.credit(state, account, paid)
     state.send(SETTLEMENT, caller, CLEARINGHOUSE, cash)
-    require(paid < debt + parameters.scale, "debt: more than is owed")
     if not 0 <= token < len(state.tokens):
         raise Refused("oracle: unknown feed")
     about = state.tokens[token]
