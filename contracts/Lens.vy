@@ -96,6 +96,7 @@ struct OrderPreview:
     missing: uint256              # WAD of equity, when that is why
     reserve: uint256              # WAD, held until the order ends
     lapse: uint256                # WAD, charged when it ends unfilled by its own fault
+    # of an order that is not refused:
     size: int256                  # WAD, that would be filled
     cost: int256                  # WAD, of that size at the stored price, fees apart
     price: uint256                # WAD, cost per unit

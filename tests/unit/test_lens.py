@@ -688,3 +688,11 @@ def test_preview_order__premium_sees_forced_size_only_in_time(world: World) -> N
     assert world.execute(order, slot) == 0
     (filled,) = world.evm.events("PositionChanged")
     assert (preview.cost, preview.fee) == (filled.args.fill_notional, filled.args.fee)
+
+
+def test_preview_order__largest_size__is_refused_for_margin(world: World, trader: bytes) -> None:
+    order = world.order(trader, BTC, Decimal(2**92 - 1) / WAD)
+    preview = world.lens.preview_order(order.as_argument())
+    assert preview.refusal == "account: not enough margin"
+    with refused(preview.refusal):
+        world.commit(order)
