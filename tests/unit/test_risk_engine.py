@@ -164,6 +164,7 @@ def test_owed__is_what_each_side_has_run_up_by_this_block(world: World) -> None:
 
 
 def test_owed__grows_with_time_without_a_call(world: World) -> None:
+    world.markets.accrue([BTC], sender=world.keeper)
     settled = world.markets.indices(BTC)[0]
     book = [(BTC, usd(2), 0, settled)]
     world.evm.warp(1_000)
