@@ -92,6 +92,7 @@ def calls(
     """
     feeds = {name: i for i, name in enumerate(terms.feeds, 1)}
     underlyings = {name: i for i, name in enumerate(terms.underlyings, 1)}
+    price_of = {about.feed: prices[name] for name, about in terms.underlyings.items()}
 
     for feed in terms.feeds.values():
         yield Call("OracleHub", "add_feed", (_feed(feed, terms),))
@@ -169,7 +170,7 @@ def calls(
                 known[symbol],
                 feeds[token.feed],
                 ppm(token.haircut_percent),
-                native(token.cap_tokens, token.decimals),
+                native(token.cap_usd / price_of[token.feed], token.decimals),
                 PROBE,
             ),
         )

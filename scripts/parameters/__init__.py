@@ -28,7 +28,6 @@ from scripts.parameters.units import (
     Seconds,
     SecondsPositive,
     Share,
-    Tokens,
     Usd,
     UsdWhole,
 )
@@ -120,7 +119,7 @@ class Collateral(_Section):
     feed: Name
     decimals: Decimals
     haircut_percent: Percent
-    cap_tokens: Tokens
+    cap_usd: UsdWhole
 
 
 class Debt(_Section):

@@ -21,7 +21,7 @@ from scripts.story.witness import Witness
 PROVIDERS_USD = (2_000_000, 1_200_000, 800_000)
 INSURANCE_USD = 100_000
 KEEPER_USD = 250_000  # of its own, to buy the collateral of debtors with
-FAUCET = {"USDC": 2_000_000, "WETH": 500, "WBTC": 25}  # whole tokens, for each trader
+TRADERS_USD = 2_000_000  # of each, more than anybody needs
 
 EXECUTION_FEE = WAD // 4  # to whoever executes an order
 SLIPPAGE = Decimal("0.02")  # what an opening order accepts beyond the price it saw
@@ -105,10 +105,11 @@ class Plot:
     def _equip_traders(self, cast_of: Sequence[Role]) -> None:
         for number in sorted({role.wallet for role in cast_of}):
             trader = self.stage.trader(number)
-            for symbol, tokens in FAUCET.items():
-                spender = "Clearinghouse" if symbol == self.terms.settlement.symbol else "Vault"
-                amount = native(tokens, self._decimals(symbol))
-                self.stage.mint(symbol, trader, amount, [spender])
+            self.stage.mint(
+                self.terms.settlement.symbol, trader, self._usdc(TRADERS_USD), ["Clearinghouse"]
+            )
+            for symbol in self.terms.collateral:
+                self.stage.mint(symbol, trader, 0, ["Vault"])
         for role in cast_of:
             wallet = self.stage.trader(role.wallet)
             account = AccountId(self.stage.account(wallet, role.bucket))
@@ -325,6 +326,7 @@ class Plot:
         price = self.stage.prices[about.feed]
         worth = counted / (1 - about.haircut_percent / 100)
         amount = native(worth / price, about.decimals)
+        self.stage.send("", symbol, "mint", (player.wallet, amount), player.wallet)
         arguments = (player.account, self.stage.book.tokens[symbol], amount)
         self.stage.send("", "Vault", "deposit", arguments, player.wallet)
         player.put_in += price * amount / 10**about.decimals
@@ -369,11 +371,6 @@ class Plot:
 
     def _name(self, instrument: InstrumentId) -> str:
         return self.witness.book.instrument_name(instrument)
-
-    def _decimals(self, symbol: str) -> int:
-        if symbol == self.terms.settlement.symbol:
-            return self.terms.settlement.decimals
-        return self.terms.collateral[symbol].decimals
 
     def _usdc(self, usd: Decimal | int) -> int:
         return native(usd, self.terms.settlement.decimals)
