@@ -149,8 +149,8 @@ def pull(feed: uint256, hint: uint256) -> bool:
     @custom:reverts oracle: unknown feed, feed has no source, slot in the future, previous not
             before slot, price is zero, price too large; and what the source refuses
     """
-    shape: uint256 = self._listed_shape(feed)
-    source: address = feed_words._source(shape)
+    state: uint256 = self._listed_state(feed)
+    source: address = feed_words._source(self.shapes[feed])
     assert source != empty(address), "oracle: feed has no source"
 
     price_wad: uint256 = 0
@@ -158,16 +158,16 @@ def pull(feed: uint256, hint: uint256) -> bool:
     slot: uint256 = 0
     previous: uint256 = 0
     price_wad, conf_ppm, slot, previous = staticcall IPriceSource(source).read(hint)
-    self._check_slot(slot, previous, feed_words._grid(shape))
-    mantissa: uint256 = price_wad // self._unit(self.states[feed])
+    self._check_slot(slot, previous, feed_words._grid(state))
+    mantissa: uint256 = price_wad // self._unit(state)
     assert mantissa != 0, "oracle: price is zero"
     assert mantissa <= quotes.MAX_MANTISSA, "oracle: price too large"
 
-    key: uint256 = self._ring_key(feed, slot, shape)
+    key: uint256 = self._ring_key(feed, slot, state)
     if slot <= quotes._slot_time(self.ring[key]):
         return False
     conf_ppm = min(conf_ppm, quotes.MAX_CONF_PPM)
-    self._fix(feed, key, slot, previous, mantissa, mantissa, mantissa, conf_ppm)
+    self._fix(feed, state, key, slot, previous, mantissa, mantissa, mantissa, conf_ppm)
     return True
 
 
@@ -209,9 +209,10 @@ def slot_price(feed: uint256, slot: uint256) -> (uint256, uint256, uint256, uint
     @return (high WAD, low WAD, median WAD, previous slot)
     @custom:reverts oracle: unknown feed, slot not in ring
     """
-    word: uint256 = self.ring[self._ring_key(feed, slot, self._listed_shape(feed))]
+    state: uint256 = self._listed_state(feed)
+    word: uint256 = self.ring[self._ring_key(feed, slot, state)]
     assert slot != 0 and quotes._slot_time(word) == slot, "oracle: slot not in ring"
-    unit: uint256 = self._unit(self.states[feed])
+    unit: uint256 = self._unit(state)
     return (
         quotes._slot_high(word) * unit,
         quotes._slot_low(word) * unit,
@@ -228,10 +229,10 @@ def has_slot(feed: uint256, due: uint256, slot: uint256) -> bool:
     @notice Whether the ring holds this slot and it is the first at or after `due`.
     @dev A saturated gap claims less than was signed: it can say no, never a wrong yes.
     """
-    shape: uint256 = self.shapes[feed]
-    if shape == 0 or slot < due or slot == 0:
+    state: uint256 = self.states[feed]
+    if state == 0 or slot < due or slot == 0:
         return False
-    word: uint256 = self.ring[self._ring_key(feed, slot, shape)]
+    word: uint256 = self.ring[self._ring_key(feed, slot, state)]
     return quotes._slot_time(word) == slot and slot - quotes._slot_gap(word) < due
 
 
@@ -353,11 +354,12 @@ def _post(
     previous: uint256,
     reports: DynArray[reporters.SignedReport, reporters.MAX_QUORUM],
 ) -> bool:
-    shape: uint256 = self._listed_shape(feed)
+    state: uint256 = self._listed_state(feed)
+    shape: uint256 = self.shapes[feed]
     assert feed_words._source(shape) == empty(address), "oracle: feed has a source"
-    self._check_slot(slot, previous, feed_words._grid(shape))
+    self._check_slot(slot, previous, feed_words._grid(state))
 
-    key: uint256 = self._ring_key(feed, slot, shape)
+    key: uint256 = self._ring_key(feed, slot, state)
     if slot <= quotes._slot_time(self.ring[key]):
         return False
     median: uint256 = 0
@@ -367,13 +369,14 @@ def _post(
     median, high, low, conf_ppm = reporters._verified(
         feed, slot, previous, reports, feed_words._width_ppm(shape)
     )
-    self._fix(feed, key, slot, previous, median, high, low, conf_ppm)
+    self._fix(feed, state, key, slot, previous, median, high, low, conf_ppm)
     return True
 
 
 @internal
 def _fix(
     feed: uint256,
+    state: uint256,
     key: uint256,
     slot: uint256,
     previous: uint256,
@@ -387,8 +390,7 @@ def _fix(
     @dev The caller has seen that the slot is newer than its ring entry. No entry is newer than
          the state, so a slot that changes the state always has its place in the ring.
     """
-    word: uint256 = self.states[feed]
-    newest: uint256 = feed_words._slot(word)
+    newest: uint256 = feed_words._slot(state)
     first_before: uint256 = previous
     if newest < slot:
         # a slot that is stored did exist, whatever this report says of the time before it
@@ -396,7 +398,7 @@ def _fix(
     gap: uint256 = min(slot - first_before, quotes.MAX_GAP)
     self.ring[key] = quotes._pack_slot(median, high, low, conf_ppm, slot, gap)
     if newest < slot:
-        self.states[feed] = feed_words._with_price(word, median, conf_ppm, slot, gap)
+        self.states[feed] = feed_words._with_price(state, median, conf_ppm, slot, gap)
     log PricePosted(
         feed=feed,
         slot=slot,
@@ -432,7 +434,8 @@ def _quote(feed: uint256, level: uint256) -> uint256:
         if level >= LEVEL_TIGHT:
             tight: bool = feed_words._conf_ppm(word) <= feed_words._conf_max_ppm(word)
             assert tight, "oracle: wide confidence"
-    price_wad: uint256 = feed_words._median(word) * self._unit(word)
+    # a mantissa below 2^56 times at most 10^18
+    price_wad: uint256 = unsafe_mul(feed_words._median(word), self._unit(word))
     return quotes._pack(price_wad, feed_words._conf_ppm(word), slot, feed_words._gap(word))
 
 
@@ -454,25 +457,18 @@ def _level(word: uint256) -> uint256:
 
 @internal
 @pure
-def _unit(word: uint256) -> uint256:
+def _unit(state: uint256) -> uint256:
     """
     @return WAD in one unit of the feed's mantissa
     """
-    return 10 ** (WAD_DECIMALS - feed_words._decimals(word))
+    # decimals are no more than 18: neither the difference nor the power can wrap
+    return pow_mod256(10, unsafe_sub(WAD_DECIMALS, feed_words._decimals(state)))
 
 
 @internal
 @pure
-def _ring_key(feed: uint256, slot: uint256, shape: uint256) -> uint256:
-    return (feed << 16) | ((slot // feed_words._grid(shape)) % feed_words._ring_length(shape))
-
-
-@internal
-@view
-def _listed_shape(feed: uint256) -> uint256:
-    shape: uint256 = self.shapes[feed]
-    assert shape != 0, "oracle: unknown feed"
-    return shape
+def _ring_key(feed: uint256, slot: uint256, state: uint256) -> uint256:
+    return (feed << 16) | ((slot // feed_words._grid(state)) % feed_words._ring_length(state))
 
 
 @internal
@@ -488,8 +484,8 @@ def _listed_state(feed: uint256) -> uint256:
 def _config(word: uint256, shape: uint256) -> IOracleHub.FeedConfig:
     return IOracleHub.FeedConfig(
         decimals=feed_words._decimals(word),
-        grid_seconds=feed_words._grid(shape),
-        ring_length=feed_words._ring_length(shape),
+        grid_seconds=feed_words._grid(word),
+        ring_length=feed_words._ring_length(word),
         max_age_seconds=feed_words._max_age(word),
         max_age_recent_seconds=feed_words._max_age_recent(word),
         conf_max_ppm=feed_words._conf_max_ppm(word),
@@ -519,8 +515,8 @@ def _set_config(feed: uint256, config: IOracleHub.FeedConfig):
         config.max_age_seconds,
         config.max_age_recent_seconds,
         config.conf_max_ppm,
+        config.grid_seconds,
+        config.ring_length,
     )
-    self.shapes[feed] = feed_words._shape(
-        config.grid_seconds, config.ring_length, config.width_ppm, config.source
-    )
+    self.shapes[feed] = feed_words._shape(config.width_ppm, config.source)
     log FeedChanged(feed=feed, config=config)

@@ -2,12 +2,14 @@
 """
 @title The two words of a feed
 @notice The state word holds the newest price together with the limits that say how far it may
-        be used, so that reading a price costs one storage slot. The shape word holds what only
-        a posting needs. Used by the OracleHub alone.
+        be used and where its ring keeps a slot, so that reading a price costs one storage slot
+        and reading a past one two. The shape word holds what only a posting needs. Used by the
+        OracleHub alone.
 @custom:layout bits, from 0 up
         state  median 56, conf_ppm 24, slot 40, gap 24: the price;
-               decimals 8, max_age 24, max_age_recent 24, conf_max_ppm 24: its limits
-        shape  grid_seconds 16, ring_length 16, width_ppm 24, source 160
+               decimals 8, max_age 24, max_age_recent 24, conf_max_ppm 24: its limits;
+               grid_seconds 16, ring_length 16: its ring
+        shape  width_ppm 24, source 160
 """
 
 MASK_8: constant(uint256) = 2**8 - 1
@@ -43,9 +45,11 @@ def _with_limits(
     max_age: uint256,
     max_age_recent: uint256,
     conf_max_ppm: uint256,
+    grid_seconds: uint256,
+    ring_length: uint256,
 ) -> uint256:
     """
-    @notice The state word with new limits around the same price.
+    @notice The state word with new limits and a ring around the same price.
     """
     return (
         (state & PRICE_PART)
@@ -53,6 +57,8 @@ def _with_limits(
         | (max_age << 152)
         | (max_age_recent << 176)
         | (conf_max_ppm << 200)
+        | (grid_seconds << 224)
+        | (ring_length << 240)
     )
 
 
@@ -116,41 +122,37 @@ def _conf_max_ppm(state: uint256) -> uint256:
     return (state >> 200) & MASK_24
 
 
+@internal
+@pure
+def _grid(state: uint256) -> uint256:
+    """
+    @return seconds between slots
+    """
+    return (state >> 224) & MASK_16
+
+
+@internal
+@pure
+def _ring_length(state: uint256) -> uint256:
+    """
+    @return slots remembered; 0 for a feed that is not listed
+    """
+    return state >> 240
+
+
 # shape word
 
 
 @internal
 @pure
-def _shape(
-    grid_seconds: uint256, ring_length: uint256, width_ppm: uint256, source: address
-) -> uint256:
-    return (
-        grid_seconds
-        | (ring_length << 16)
-        | (width_ppm << 32)
-        | (convert(convert(source, uint160), uint256) << 56)
-    )
-
-
-@internal
-@pure
-def _grid(shape: uint256) -> uint256:
-    """
-    @return seconds between slots, 0 for a feed that is not listed
-    """
-    return shape & MASK_16
-
-
-@internal
-@pure
-def _ring_length(shape: uint256) -> uint256:
-    return (shape >> 16) & MASK_16
+def _shape(width_ppm: uint256, source: address) -> uint256:
+    return width_ppm | (convert(convert(source, uint160), uint256) << 24)
 
 
 @internal
 @pure
 def _width_ppm(shape: uint256) -> uint256:
-    return (shape >> 32) & MASK_24
+    return shape & MASK_24
 
 
 @internal
@@ -159,4 +161,4 @@ def _source(shape: uint256) -> address:
     """
     @return IPriceSource of a pulled feed, empty for one that lives from reports
     """
-    return convert(convert(shape >> 56, uint160), address)
+    return convert(convert(shape >> 24, uint160), address)
