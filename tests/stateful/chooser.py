@@ -521,7 +521,7 @@ class Chooser:
         if rng.random() < 0.3:
             worth = amount * 10**12 * (self.state.supply + VIRTUAL)
             fair = worth // (max(0, self.state.lines.nav) + VIRTUAL)
-            least = rng.choice((fair * 99 // 100, fair, fair * 101 // 100, 2**96))
+            least = min(rng.choice((fair * 99 // 100, fair, fair * 101 // 100, 2**96)), 2**256 - 1)
         controller, owner = self._maybe_provider(who), self._maybe_provider(who)
         return Act("request_deposit", (who, amount, controller, owner, least))
 
@@ -534,7 +534,7 @@ class Chooser:
         if rng.random() < 0.3:
             worth = amount * (max(0, self.state.lines.nav) + VIRTUAL)
             fair = worth // (self.state.supply + VIRTUAL) // 10**12
-            least = rng.choice((fair * 99 // 100, fair, fair * 101 // 100, 2**96))
+            least = min(rng.choice((fair * 99 // 100, fair, fair * 101 // 100, 2**96)), 2**256 - 1)
         controller, owner = self._maybe_provider(who), self._maybe_provider(who)
         return Act("request_redeem", (who, amount, controller, owner, least))
 

@@ -171,10 +171,10 @@ def _needed(state: State, order: Order, reducing: bool) -> tuple[int, int]:
     index = prices(terms.underlying.feed).price_wad
     lapse_ppm = max(terms.fill.taker_ppm, terms.fill.lapse_ppm)
     lapse = ceil_div(lapse_ppm * size * index, PPM * WAD)
-    if reducing:
-        return lapse, lapse
-    require(terms.fill.status == Status.OPEN, "market: not open")
-    require(size * index >= terms.limit.min_notional_wad * WAD, "market: size below minimum")
+    if not reducing:
+        require(terms.fill.status == Status.OPEN, "market: not open")
+        large = size * index >= terms.limit.min_notional_wad * WAD
+        require(large, "market: size below minimum")
 
     def plain_initial(book: list[Held]) -> int:
         mode = mode_of(account, state.accounts[account])
@@ -182,7 +182,9 @@ def _needed(state: State, order: Order, reducing: bool) -> tuple[int, int]:
         return margin.requirement(mode, book, state.listed, prices, upnl_ppm).plain_initial
 
     book = clearing.book_of(state, account)
-    before = plain_initial(book)
+    before = plain_initial(book)  # a reduction, too, needs every price of the book
+    if reducing:
+        return lapse, lapse
     added = max(0, plain_initial(_with_order(book, instrument, order.size)) - before)
     reserve = added + ppm_ceil(added, state.parameters.order_buffer_ppm)
     reserve += ceil_div(size * terms.fill.taker_ppm * index, PPM * WAD)
