@@ -49,6 +49,7 @@ class App:
         self._acted_on: bytes = b""  # hash of the last head that was planned at
         self._slots: dict[FeedId, int] = {}
         self._seen: dict[FeedId, float] = {}  # monotonic: when a feed's newest price was seen
+        self._recovered = False
         self._audit_at = float("-inf")
         self._noted_at = float("-inf")
         self._saved_at = keeper.index.checkpoint.number if keeper.index.checkpoint else 0
@@ -56,7 +57,6 @@ class App:
     def run(self, until: Callable[[Header], bool] = lambda _: False) -> None:
         """Turn after turn, until stopped or `until` a head. Raises Unsafe and AbiError."""
         keeper, pause = self._keeper, BACK_OFF[0]
-        self._recover()
         logger().info(
             "running", block=self.progress.indexed, dry_run=keeper.config.dry_run,
             sender="0x" + keeper.submitter.sender.hex(),
@@ -84,6 +84,8 @@ class App:
     def turn(self) -> tuple[Header, bool]:
         """One turn: (head, whether to go on at once)."""
         keeper = self._keeper
+        if not self._recovered:
+            self._recover()
         head = self._head()
         moved = self._follow(head)
         ended = keeper.submitter.watch()
@@ -142,6 +144,7 @@ class App:
         open_transactions = self._keeper.submitter.recover()
         if open_transactions:
             logger().info("recovering", transactions=open_transactions)
+        self._recovered = True
 
     # prices
 

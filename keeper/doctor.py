@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -51,8 +51,11 @@ def examine(config: Config) -> Iterator[Check]:
         yield from _chain(config, book, chain)
         head = chain.header("latest")
         yield from _head(config, head)
-        yield from _contracts(book, chain)
+        contracts = _contracts(book, chain)
+        yield contracts
         yield from _keys(config, chain)
+        if contracts.mark is Mark.FAILED:
+            return
         yield from _reporters(config, book, chain, head)
         yield from _prices(config, book, chain, head)
     except (Unreachable, RpcError) as error:
@@ -68,9 +71,10 @@ def _store(config: Config) -> Iterator[Check]:
     if not path.exists():
         while not folder.exists():
             folder = folder.parent
-        if os.access(folder, os.W_OK):
-            yield Check("store", Mark.OK, f"{path.name} will be made")
-        else:
+        try:
+            with tempfile.TemporaryFile(dir=folder):
+                yield Check("store", Mark.OK, f"{path.name} will be made")
+        except OSError:
             yield Check("store", Mark.FAILED, f"{folder} is not writable",
                         "set store.path to a folder that is")  # fmt: skip
         return
@@ -105,15 +109,14 @@ def _head(config: Config, head: Header) -> Iterator[Check]:
         yield Check("head", Mark.OK, f"block {head.number}, {shown}")
 
 
-def _contracts(book: AddressBook, chain: Chain) -> Iterator[Check]:
+def _contracts(book: AddressBook, chain: Chain) -> Check:
     requests = [("eth_getCode", [hex_of(book.address(name)), "latest"]) for name in CONTRACTS]
     codes = chain.batch(list(requests))
     bare = [name for name, code in zip(CONTRACTS, codes, strict=True) if code in ("0x", None)]
     if bare:
-        yield Check("contracts", Mark.FAILED, f"no code at {', '.join(bare)}",
-                    "deploy again, or set chain.addresses to the book of this chain")  # fmt: skip
-    else:
-        yield Check("contracts", Mark.OK, f"{len(CONTRACTS)} with code")
+        return Check("contracts", Mark.FAILED, f"no code at {', '.join(bare)}",
+                     "deploy again, or set chain.addresses to the book of this chain")  # fmt: skip
+    return Check("contracts", Mark.OK, f"{len(CONTRACTS)} with code")
 
 
 def _keys(config: Config, chain: Chain) -> Iterator[Check]:

@@ -45,8 +45,17 @@ class Function:
         return self.selector + encode(self.inputs, values)
 
     def values(self, returned: bytes) -> Any:
-        """What came back: one value itself, a struct as a dict, several values as a tuple."""
-        values = decode(self._outputs, returned)
+        """What came back: one value itself, a struct as a dict, several values as a tuple.
+
+        Raises AbiError when it is no answer of this function, or of no contract at all.
+        """
+        try:
+            values = decode(self._outputs, returned)
+        except DecodingError:
+            raise AbiError(
+                f"{self.signature} answered with {len(returned)} bytes that are not its own: "
+                "another contract, or none, is at that address"
+            ) from None
         if self._fields is not None:
             return dict(zip(self._fields, values[0], strict=True))
         return values[0] if len(values) == 1 else values

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,16 @@ from keeper.edges.schema import (
 )
 
 SNAPSHOTS_KEPT = 4
+MAX_FAILURES = 3  # transactions of one intent that reverted on chain
+RESUMABLE = (IntentStatus.PLANNED, IntentStatus.DROPPED, IntentStatus.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class Intended:
+    """An intent to act on now."""
+
+    id: int
+    fresh: bool  # False: an earlier try came to nothing
 
 
 class StoreError(Exception):
@@ -87,11 +98,11 @@ class Store:
 
     def intend(
         self, key: str, kind: str, subject: str, payload: Mapping[str, Any], block: int
-    ) -> int | None:
-        """Write an intent before anything is signed for it; its id.
+    ) -> Intended | None:
+        """Write an intent before anything is signed for it.
 
-        None when the same act in the same state was intended before: it is on its way, done, or
-        was refused. One that never got a signature is taken up again.
+        None when the same act in the same state was intended before and is on its way, done,
+        refused, or has failed often enough. One of which nothing is open is taken up again.
         """
         row = {
             "key": key,
@@ -105,13 +116,21 @@ class Store:
         with self._write() as db:
             added = db.execute(insert(intents).values(row).on_conflict_do_nothing())
             if added.rowcount:
-                return int(added.lastrowid)
+                return Intended(int(added.lastrowid), fresh=True)
+            reverted = (
+                select(func.count())
+                .where(
+                    transactions.c.intent_id == intents.c.id,
+                    transactions.c.status == TxStatus.REVERTED,
+                )
+                .scalar_subquery()
+            )
             change = intents.update().where(
-                intents.c.key == key,
-                intents.c.status.in_((IntentStatus.PLANNED, IntentStatus.DROPPED)),
+                intents.c.key == key, intents.c.status.in_(RESUMABLE), reverted < MAX_FAILURES
             )
             again = change.values(status=IntentStatus.PLANNED).returning(intents.c.id)
-            return db.execute(again).scalar()
+            found = db.execute(again).scalar()
+            return None if found is None else Intended(int(found), fresh=False)
 
     def intent_status(self, intent: int, status: IntentStatus, reason: str = "") -> None:
         change = intents.update().where(intents.c.id == intent)
@@ -167,6 +186,11 @@ class Store:
         texts = {"inputs": json.dumps(inputs), "outputs": json.dumps(outputs)}
         with self._write() as db:
             db.execute(decisions.insert().values(**row, **texts))
+
+    def decisions(self, since: int = 0) -> list[Row[Any]]:
+        """Decisions made at blocks from `since` on, oldest first."""
+        query = select(decisions).where(decisions.c.block >= since)
+        return self._rows(query.order_by(decisions.c.id))
 
     def add_reports(self, rows: list[dict[str, Any]]) -> None:
         """Remember what was signed: a slot once signed is never signed differently."""

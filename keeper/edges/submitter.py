@@ -71,15 +71,15 @@ class Submitter:
         intent = self._store.intend(act.key, act.kind, act.subject, act.payload, head.number)
         if intent is None:
             return Result.KNOWN
-        if not act.checked or act.kind in self._failing:
+        if not act.checked or not intent.fresh or act.kind in self._failing:
             refusal = self._refusal(act)
             if refusal is not None:
-                return self._refused(act, intent, refusal)
+                return self._refused(act, intent.id, refusal)
         fee = self._fee(head, self._flights.cap)
         if fee is None:
             logger().warning("fee cap below the base fee", kind=act.kind, block=head.number)
             return Result.DEFERRED
-        draft = Draft(intent, act.kind, act.subject, act.to, act.data, act.gas)
+        draft = Draft(intent.id, act.kind, act.subject, act.to, act.data, act.gas)
         self._flights.send(draft, fee, act.seen_at)
         logger().info("sent", kind=act.kind, subject=act.subject, block=head.number)
         return Result.SENT

@@ -8,30 +8,43 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from keeper.edges.schema import SCHEMA_VERSION, IntentStatus
-from keeper.edges.store import SNAPSHOTS_KEPT, Store, StoreError
+from keeper.edges.schema import SCHEMA_VERSION, IntentStatus, TxStatus
+from keeper.edges.store import MAX_FAILURES, SNAPSHOTS_KEPT, Intended, Store, StoreError
 
-INTENT = {"kind": "liquidate", "subject": "a", "payload": {}, "block": 7}
+INTENT: dict[str, Any] = {"kind": "liquidate", "subject": "a", "payload": {}, "block": 7}
 
 
-def test_intend__same_key__once_unless_nothing_was_signed(store: Store) -> None:
-    first = store.intend("k", **INTENT)  # type: ignore[arg-type]
+def test_intend__same_key__once_unless_nothing_of_it_is_open(store: Store) -> None:
+    first = store.intend("k", **INTENT)
     assert first is not None
-    assert store.intend("k", **INTENT) == first  # type: ignore[arg-type]
-    for status in (
-        IntentStatus.SENT,
-        IntentStatus.DONE,
-        IntentStatus.REJECTED,
-        IntentStatus.FAILED,
-    ):
-        store.intent_status(first, status)
-        assert store.intend("k", **INTENT) is None  # type: ignore[arg-type]
-    store.intent_status(first, IntentStatus.DROPPED)
-    assert store.intend("k", **INTENT) == first  # type: ignore[arg-type]
-    assert store.intend("other", **INTENT) != first  # type: ignore[arg-type]
+    assert first.fresh
+    for status in (IntentStatus.SENT, IntentStatus.DONE, IntentStatus.REJECTED):
+        store.intent_status(first.id, status)
+        assert store.intend("k", **INTENT) is None
+    for status in (IntentStatus.PLANNED, IntentStatus.DROPPED, IntentStatus.FAILED):
+        store.intent_status(first.id, status)
+        assert store.intend("k", **INTENT) == Intended(first.id, fresh=False)
+    other = store.intend("other", **INTENT)
+    assert other is not None
+    assert other.id != first.id
+
+
+def test_intend__reverted_on_chain_often_enough__let_go(store: Store) -> None:
+    for attempt in range(MAX_FAILURES):
+        found = store.intend("k", **INTENT)
+        assert found is not None
+        tx_hash = bytes([attempt]) * 32
+        store.add_transaction(
+            intent_id=found.id, sender=b"s", nonce=attempt, hash=tx_hash, raw=b"", to=b"", data=b"",
+            gas=1, max_fee="1", priority_fee="1", signed_at=0.0, latency_ms=None,
+        )  # fmt: skip
+        store.update_transaction(tx_hash, status=TxStatus.REVERTED)
+        store.intent_status(found.id, IntentStatus.FAILED)
+    assert store.intend("k", **INTENT) is None
 
 
 def test_store__killed_after_a_write__still_has_it(tmp_path: Path) -> None:
