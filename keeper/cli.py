@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -137,14 +137,23 @@ def run(
             def over(head: Header) -> bool:
                 return until is not None and head.timestamp >= until
 
-            runner.run(over)
-        except Unsafe as error:
-            logger().error("stopped for safety", why=str(error))
-            raise
+            _guarded(runner, over)
         finally:
             if server is not None:
                 server.stop()
             keeper.close()
+
+
+def _guarded(runner: App, over: Callable[[Header], bool]) -> None:
+    """Run; whatever ends it other than a stop is logged and means that it was not safe to go on."""
+    try:
+        runner.run(over)
+    except (Unsafe, AbiError) as error:
+        logger().error("stopped for safety", why=str(error))
+        raise
+    except Exception as error:
+        logger().error("stopped by a fault of the keeper", exc_info=True)
+        raise Unsafe(f"a fault of the keeper, {type(error).__name__}: see its log") from error
 
 
 @app.command()

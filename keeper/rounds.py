@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from keeper.config import Config
 from keeper.core import plan, schedule
 from keeper.core.index import Index
 from keeper.core.plan import Health, Target
+from keeper.core.reports import PriceReport
 from keeper.core.schedule import Posting
-from keeper.core.types import AccountId
+from keeper.core.types import AccountId, FeedId
 from keeper.core.units import WAD
 from keeper.edges import abi
-from keeper.edges.acts import Act, Result
+from keeper.edges.acts import Act, Result, Unsafe
 from keeper.edges.addresses import AddressBook
 from keeper.edges.chain import Call, Header, RpcError
 from keeper.edges.desk import Desk, slot_name
@@ -74,17 +75,31 @@ class Rounds:
         }
         sent = 0
         for batch in _batches(chosen, MAX_POSTS):
-            quorum = index.parameters.quorum
-            moments = [seen[one.feed, one.slot] for one in batch]
-            act = self._desk.post(
-                [self._reporter.sign(one, quorum) for one in batch],
-                max((one for one in moments if one is not None), default=None),
-            )
-            result = self._submit(act, head)
+            result = self._post(self._reporter, index, head, batch, seen)
+            if result is Result.REJECTED and len(batch) > 1:  # one refusal refuses them all
+                each = [self._post(self._reporter, index, head, [one], seen) for one in batch]
+                sent += each.count(Result.SENT)
             sent += result is Result.SENT
-            if result is Result.SENT:
-                self._metrics.prices_applied.inc(len(batch))
         return sent
+
+    def _post(
+        self,
+        reporter: Reporter,
+        index: Index,
+        head: Header,
+        batch: Sequence[PriceReport],
+        seen: Mapping[tuple[FeedId, int], float | None],
+    ) -> Result:
+        try:
+            signed = [reporter.sign(one, index.parameters.quorum) for one in batch]
+        except ValueError as error:
+            raise Unsafe(f"prices cannot be posted: {error}") from None
+        moments = [seen[one.feed, one.slot] for one in batch]
+        newest = max((one for one in moments if one is not None), default=None)
+        result = self._submit(self._desk.post(signed, newest), head)
+        if result is Result.SENT:
+            self._metrics.prices_applied.inc(len(batch))
+        return result
 
     def act(self, index: Index, head: Header, seen_at: float | None) -> int:
         """Everything else that is due at this head; how many transactions went."""
@@ -136,24 +151,24 @@ class Rounds:
         for batch in _batches(targets, policy.liquidation_batch):
             result = self._submit(self._desk.liquidate(index, batch, seen_at), head)
             if result is Result.REJECTED:  # the simulation would not close them all
-                result = self._liquidate_confirmed(index, head, batch, seen_at)
+                sent += self._liquidate_each(index, head, batch, seen_at)
             sent += result is Result.SENT
         return sent
 
-    def _liquidate_confirmed(
+    def _liquidate_each(
         self, index: Index, head: Header, batch: Sequence[Target], seen_at: float | None
-    ) -> Result:
-        """Those of a batch that the chain, too, calls liquidatable at this very block."""
+    ) -> int:
+        """One by one those that the chain, too, calls liquidatable: none stops the others."""
         confirmed = self._confirmed([one.account for one in batch], head)
-        chosen = [one for one in batch if one.account in confirmed]
-        if len(chosen) < len(batch):
+        if len(confirmed) < len(batch):
             logger().error(
                 "index and chain differ on who is liquidatable",
-                block=head.number, index=len(batch), chain=len(chosen),
+                block=head.number, index=len(batch), chain=len(confirmed),
             )  # fmt: skip
-        if not chosen or len(chosen) == len(batch):
-            return Result.REJECTED
-        return self._submit(self._desk.liquidate(index, chosen, seen_at), head)
+        acts = [
+            self._desk.liquidate(index, [one], seen_at) for one in batch if one.account in confirmed
+        ]
+        return sum(self._submit(act, head) is Result.SENT for act in acts)
 
     def _confirmed(self, accounts: Sequence[AccountId], head: Header) -> set[AccountId]:
         """Those that the chain, too, calls liquidatable at this very block."""

@@ -128,7 +128,7 @@ def build(config: Config, clock: Clock, metrics: Metrics) -> Keeper:
         flights = Flights(chain, store, clock, metrics, config.gas, config.chain.chain_id, key)
     sender = NOBODY if key is None else key.address
     submitter = Submitter(chain, store, metrics, config.gas, sender, flights)
-    reporter = _reporter(config, book, store, head)
+    reporter = _reporter(config, book, store, index, head)
     return Keeper(
         config=config,
         clock=clock,
@@ -147,8 +147,16 @@ def build(config: Config, clock: Clock, metrics: Metrics) -> Keeper:
     )
 
 
-def _reporter(config: Config, book: AddressBook, store: Store, head: Header) -> Reporter | None:
+def _reporter(
+    config: Config, book: AddressBook, store: Store, index: Index, head: Header
+) -> Reporter | None:
     keys = signer.reporters(config.reporters)
+    posts = config.duties.prices and config.prices.source != "none"
+    if posts and len(keys) < index.parameters.quorum:
+        raise signer.SignerError(
+            f"reporters: keys of {len(keys)} are here, a quorum is {index.parameters.quorum}: add "
+            'keys to [reporters], or set prices.source = "none" to leave prices to others'
+        )
     if not keys:
         return None
     hub = Address(book.address("OracleHub"))

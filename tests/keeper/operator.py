@@ -80,7 +80,7 @@ class Story:
 
     def restart(self) -> None:
         """A new keeper on the same store; the old one is not asked."""
-        self.runner.close()
+        self.runner.close()  # harmless when it is closed already
         self.runner = Runner(self.config)
 
     def step(self, seconds: int = 10, **prices: float) -> int:

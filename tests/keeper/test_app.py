@@ -114,6 +114,26 @@ def test_liquidation__closes_who_is_below_and_nobody_else(story: Story) -> None:
     assert not any(net.view("Liquidator", "liquidatable", one) for one in accounts)
 
 
+def test_liquidation__one_that_cannot_be_closed__does_not_stop_the_others(story: Story) -> None:
+    """The keeper's own account is liquidatable, but not by the keeper: poison in every batch."""
+    net, own = story.net, story.net.account(hex_of(KEEPER.address), 1)
+    story.runner.close()  # the test sends from the keeper's key
+    others = [trader(story, i, 1) for i in range(2)]
+    for account in (own, *others):
+        net.deposit(account, 6_000)
+        net.commit(account, BTC, 1)
+    story.restart()
+    story.step(3)
+    assert [net.size(account, BTC) for account in (own, *others)] == [1, 1, 1]
+    story.step(BTC=57_000)
+    assert net.view("Liquidator", "liquidatable", own)
+    assert net.size(own, BTC) == 1
+    assert all(net.size(account, BTC) < 1 for account in others)
+    rejected = story.runner.store.counts()["liquidate"]["rejected"]
+    story.step(BTC=56_990)  # and again only when something has changed
+    assert story.runner.store.counts()["liquidate"]["rejected"] == rejected + 1
+
+
 def test_deficit__paid_by_insurance_in_the_same_act(story: Story) -> None:
     net, account = story.net, trader(story, 0, 1)
     net.deposit(account, 6_000)
@@ -226,7 +246,8 @@ def test_dry_run__decides_and_sends_nothing(story: Story, tmp_path: Path) -> Non
     at = net.now + 5
     story.feed.push(at, BTC=50_000)
     net.warp(5)
-    story.runner.app.turn()  # the live one posts the price, and is asked no further
+    while net.view("OracleHub", "latest_slot", BTC) < at:
+        story.runner.app.turn()  # the live one posts the price, and is asked no further
     sent = net.chain.request("eth_getTransactionCount", hex_of(KEEPER.address), "latest")
     watcher.settle()
     assert watcher.store.counts() == {}
