@@ -184,7 +184,7 @@ def report(account: bytes32) -> Report:
     engine: IRiskEngine = IRiskEngine(h.engine)
     feeds: DynArray[uint256, MAX_POSITIONS] = []
     for p: IRiskEngine.Position in h.book:
-        q: IRiskEngine.Quote = staticcall engine.quote(p.instrument, LEVEL_ANY, 0)
+        q: IRiskEngine.Quote = staticcall engine.quote(p.instrument, LEVEL_ANY, 0, 0)
         line: PositionReport = empty(PositionReport)
         line.instrument = p.instrument
         line.size = p.size
@@ -263,7 +263,7 @@ def preview_order(order: IOrders.Order) -> OrderPreview:
     settled: int256 = 0
     size, notional, settled = staticcall CLEARINGHOUSE.position(order.account, order.instrument)
     engine: IRiskEngine = IRiskEngine(staticcall CLEARINGHOUSE.risk_engine())
-    q: IRiskEngine.Quote = staticcall engine.quote(order.instrument, LEVEL_ANY, 0)
+    q: IRiskEngine.Quote = staticcall engine.quote(order.instrument, LEVEL_ANY, 0, 0)
     index: int256 = convert(q.index, int256)
     o.size = order.size
     if order.reduce_only:
@@ -338,7 +338,7 @@ def preview_liquidation(account: bytes32, instrument: uint256) -> LiquidationPre
         return l
 
     engine: IRiskEngine = IRiskEngine(staticcall CLEARINGHOUSE.risk_engine())
-    q: IRiskEngine.Quote = staticcall engine.quote(instrument, LEVEL_FRESH, 0)
+    q: IRiskEngine.Quote = staticcall engine.quote(instrument, LEVEL_FRESH, 0, 0)
     m: market_words.Market = market_words._unpack(staticcall MARKETS.market(instrument))
     spread: int256 = 0
     fee: int256 = 0

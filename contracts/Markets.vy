@@ -24,6 +24,7 @@ from snekmate.auth import ownable
 from contracts.interfaces import IMarkets
 from contracts.interfaces import IRiskEngine
 from contracts.modules import fills
+from contracts.modules import ledger_words
 from contracts.modules import market_words
 from contracts.modules import terms
 from contracts.modules import wad_math
@@ -66,8 +67,8 @@ event InsuranceCapChanged:
 
 
 _markets: HashMap[uint256, uint256[5]]             # market_words
-_ledger: uint256                                   # pool int96 | insurance uint96 | protocol uint64
-_totals: uint256                                   # mark int128 | requirement uint128
+_ledger: uint256                                   # ledger_words.Lines
+_totals: uint256                                   # ledger_words.Totals
 _safety: uint256                                   # risk engine 160 | factor 24 | slice 24 | window 24
 insurance_cap: public(HashMap[uint256, uint256])   # WAD, the most for one deficit
 unpaid: public(HashMap[uint256, uint256])          # WAD, deficits that nobody paid
@@ -98,8 +99,11 @@ def accrue(instruments: DynArray[uint256, 16]):
     """
     risk: IRiskEngine = self._risk_engine()
     for instrument: uint256 in instruments:
-        q: IRiskEngine.Quote = staticcall risk.quote(instrument, LEVEL_ANY, 0)
-        self._store(instrument, q, self._accrued(instrument), 0, 0, 0)
+        m: market_words.Market = self._accrued(instrument)
+        q: IRiskEngine.Quote = staticcall risk.quote(
+            instrument, LEVEL_ANY, 0, m.long_interest - m.short_interest
+        )
+        self._store(instrument, q, m, 0, 0, 0)
 
 
 @external
@@ -114,13 +118,14 @@ def mark_all(since: uint256) -> (int256, uint256):
     for i: uint256 in range(staticcall risk.listed(), bound=MAX_INSTRUMENTS):
         if self._markets[i + 1][2] & INTEREST == 0:
             continue
-        q: IRiskEngine.Quote = staticcall risk.quote(i + 1, LEVEL_FRESH, 0)
+        m: market_words.Market = self._accrued(i + 1)
+        q: IRiskEngine.Quote = staticcall risk.quote(
+            i + 1, LEVEL_FRESH, 0, m.long_interest - m.short_interest
+        )
         assert q.slot >= since, "market: price before request"
-        self._store(i + 1, q, self._accrued(i + 1), 0, 0, 0)
-    return (
-        words._signed(self._ledger, 0, 96) + words._signed(self._totals, 0, 128),
-        self._totals >> 128,
-    )
+        self._store(i + 1, q, m, 0, 0, 0)
+    totals: ledger_words.Totals = ledger_words._unpack_totals(self._totals)
+    return ledger_words._pool(self._ledger) + totals.mark, totals.requirement
 
 
 # ---------------------------------------------------------------- the Clearinghouse's acts
@@ -152,8 +157,10 @@ def fill(
     level: uint256 = LEVEL_TIGHT
     if reducing:
         level = LEVEL_RECENT
-    q: IRiskEngine.Quote = staticcall self._risk_engine().quote(instrument, level, fill_index)
     m: market_words.Market = self._accrued(instrument)
+    net: int256 = m.long_interest - m.short_interest
+    risk: IRiskEngine = self._risk_engine()
+    q: IRiskEngine.Quote = staticcall risk.quote(instrument, level, fill_index, net + delta)
 
     price: int256 = convert(fill_index, int256)
     traded: int256 = delta
@@ -162,9 +169,11 @@ def fill(
         assert size * delta < 0, "fill: limit"
         traded = -size
         reducing = True
+        q.requirement = staticcall risk.pool_requirement(
+            q.risk, q.underlying, net + traded, q.index
+        )
     assert reducing or terms._status(q.fill) + m.stopped == 0, "fill: limit"
 
-    net: int256 = m.long_interest - m.short_interest
     cost: int256 = wad_math._ceil_div(convert(q.fill_fair, int256) * traded, WAD) + (
         fills._premium_cost(
             price,
@@ -212,8 +221,11 @@ def force(
     @param equity WAD, of the account before: fee and penalty take no more than is left of it
     """
     self._only_clearinghouse()
-    q: IRiskEngine.Quote = staticcall self._risk_engine().quote(instrument, LEVEL_FRESH, 0)
     m: market_words.Market = self._accrued(instrument)
+    net: int256 = m.long_interest - m.short_interest
+    q: IRiskEngine.Quote = staticcall self._risk_engine().quote(
+        instrument, LEVEL_FRESH, 0, net + delta
+    )
     spread: int256 = 0
     fee: int256 = 0
     penalty: int256 = 0
@@ -221,7 +233,7 @@ def force(
     spread, fee, penalty, reward = fills._forced_charges(
         delta,
         convert(q.index, int256),
-        m.long_interest - m.short_interest,
+        net,
         equity,
         q.fill,
         q.limit,
@@ -246,8 +258,10 @@ def settle(instrument: uint256, size: int256, settled: int256) -> (int256, int25
     @return (owed WAD, index it is settled to)
     """
     self._only_clearinghouse()
-    q: IRiskEngine.Quote = staticcall self._risk_engine().quote(instrument, LEVEL_TIGHT, 0)
     m: market_words.Market = self._accrued(instrument)
+    q: IRiskEngine.Quote = staticcall self._risk_engine().quote(
+        instrument, LEVEL_TIGHT, 0, m.long_interest - m.short_interest
+    )
     index: int256 = m.short_index
     if size > 0:
         index = m.long_index
@@ -285,10 +299,9 @@ def absorb(account: bytes32, instrument: uint256, deficit: int256) -> int256:
         cause = record & 65535
         cap = convert(record >> 128, int256)
         self.unpaid[cause] -= words._unsigned(record, 16, 112)
-    word: uint256 = self._ledger
-    pool: int256 = words._signed(word, 0, 96)
-    insured: int256 = min(deficit, min(convert(words._unsigned(word, 96, 96), int256), cap))
-    nav: int256 = max(pool + words._signed(self._totals, 0, 128), 0)
+    lines: ledger_words.Lines = ledger_words._unpack(self._ledger)
+    insured: int256 = min(deficit, min(lines.insurance, cap))
+    nav: int256 = max(lines.pool + ledger_words._unpack_totals(self._totals).mark, 0)
     pooled: int256 = min(deficit - insured, nav * slice_ppm // PPM)
     rest: uint256 = convert(deficit - insured - pooled, uint256)
     if rest > 0:
@@ -322,7 +335,7 @@ def change_lines(pool: int256, insurance: int256):
     @custom:reverts pool: not enough idle, when the pool line would pay what it has not
     """
     self._only_clearinghouse()
-    assert pool >= 0 or words._signed(self._ledger, 0, 96) + pool >= 0, "pool: not enough idle"
+    assert pool >= 0 or ledger_words._pool(self._ledger) + pool >= 0, "pool: not enough idle"
     self._change_lines(pool, insurance)
 
 
@@ -334,12 +347,11 @@ def take_protocol(scale: uint256) -> uint256:
     @return amount in native units
     """
     self._only_clearinghouse()
-    word: uint256 = self._ledger
-    protocol: uint256 = word >> 192
+    lines: ledger_words.Lines = ledger_words._unpack(self._ledger)
     micro: uint256 = convert(MICRO, uint256)
-    amount: uint256 = protocol * micro // scale
-    taken: uint256 = amount * scale // micro
-    self._ledger = (word & (2**192 - 1)) | ((protocol - taken) << 192)
+    amount: uint256 = lines.protocol * micro // scale
+    lines.protocol -= amount * scale // micro
+    self._ledger = ledger_words._pack(lines)
     self._change_lines(0, 0)
     return amount
 
@@ -425,14 +437,14 @@ def ledger() -> (int256, uint256, uint256, int256, uint256):
     """
     @return (pool WAD, insurance WAD, protocol micro, sum of marks WAD, sum of requirements WAD)
     """
-    word: uint256 = self._ledger
-    totals: uint256 = self._totals
+    lines: ledger_words.Lines = ledger_words._unpack(self._ledger)
+    totals: ledger_words.Totals = ledger_words._unpack_totals(self._totals)
     return (
-        words._signed(word, 0, 96),
-        words._unsigned(word, 96, 96),
-        word >> 192,
-        words._signed(totals, 0, 128),
-        totals >> 128,
+        lines.pool,
+        convert(lines.insurance, uint256),
+        lines.protocol,
+        totals.mark,
+        totals.requirement,
     )
 
 
@@ -604,30 +616,19 @@ def _store(
         - m.index_sum
         - market_words._reserve(index, depth, net, net - residual)
     )
-    requirement: uint256 = 0
-    if net != 0:
-        requirement = staticcall self._risk_engine().pool_requirement(
-            q.risk, q.underlying, net, q.index
-        )
-    totals: uint256 = self._totals
-    self._totals = words._put_signed(
-        words._signed(totals, 0, 128) + mark - m.mark, 0, 128
-    ) | words._put_unsigned((totals >> 128) + requirement - m.requirement, 128, 128)
+    totals: ledger_words.Totals = ledger_words._unpack_totals(self._totals)
+    totals.mark += mark - m.mark
+    totals.requirement = totals.requirement + q.requirement - m.requirement
+    self._totals = ledger_words._pack_totals(totals)
     m.mark = mark
-    m.requirement = requirement
+    m.requirement = q.requirement
     self._markets[instrument] = market_words._pack(m)
 
-    word: uint256 = self._ledger
-    pool_after: int256 = words._signed(word, 0, 96) + pool - m.gap_due
-    insurance_after: uint256 = convert(
-        convert(words._unsigned(word, 96, 96), int256) + insurance + m.gap_due, uint256
-    )
-    protocol_after: uint256 = (word >> 192) + protocol
-    self._ledger = (
-        words._put_signed(pool_after, 0, 96)
-        | words._put_unsigned(insurance_after, 96, 96)
-        | words._put_unsigned(protocol_after, 192, 64)
-    )
+    lines: ledger_words.Lines = ledger_words._unpack(self._ledger)
+    lines.pool += pool - m.gap_due
+    lines.insurance += insurance + m.gap_due
+    lines.protocol += protocol
+    self._ledger = ledger_words._pack(lines)
     log IMarkets.MarketChanged(
         instrument=instrument,
         long_index=m.long_index,
@@ -637,26 +638,22 @@ def _store(
         long_interest=convert(m.long_interest, uint256),
         short_interest=convert(m.short_interest, uint256),
         forced=residual,
-        pool=pool_after,
-        insurance=insurance_after,
-        protocol=protocol_after,
+        pool=lines.pool,
+        insurance=convert(lines.insurance, uint256),
+        protocol=lines.protocol,
     )
 
 
 @internal
 def _change_lines(pool: int256, insurance: int256):
-    word: uint256 = self._ledger
-    pool_after: int256 = words._signed(word, 0, 96) + pool
-    insurance_after: uint256 = convert(
-        convert(words._unsigned(word, 96, 96), int256) + insurance, uint256
-    )
-    self._ledger = (
-        words._put_signed(pool_after, 0, 96)
-        | words._put_unsigned(insurance_after, 96, 96)
-        | ((word >> 192) << 192)
-    )
+    lines: ledger_words.Lines = ledger_words._unpack(self._ledger)
+    lines.pool += pool
+    lines.insurance += insurance
+    self._ledger = ledger_words._pack(lines)
     log IMarkets.LedgerChanged(
-        pool=pool_after, insurance=insurance_after, protocol=word >> 192
+        pool=lines.pool,
+        insurance=convert(lines.insurance, uint256),
+        protocol=lines.protocol,
     )
 
 
@@ -678,9 +675,9 @@ def _check_limits(instrument: uint256, net_before: int256, delta: int256, q: IRi
     @notice What may be open, asked of the state after a trade that is no reduction, and what the
             pool can carry, when the trade raised |Q| (docs/SPEC.md 5.13)
     """
-    word: uint256 = self._markets[instrument][2]
-    longs: uint256 = words._unsigned(word, 0, 96)
-    interest: uint256 = words._unsigned(word, 96, 96)
+    longs: uint256 = 0
+    interest: uint256 = 0
+    longs, interest = market_words._interest(self._markets[instrument][2])
     net: uint256 = max(longs, interest) - min(longs, interest)
     if delta > 0:
         interest = longs
@@ -689,11 +686,12 @@ def _check_limits(instrument: uint256, net_before: int256, delta: int256, q: IRi
         and interest * q.index <= terms._oi_cap_usd(q.limit) * 10**18
     ), "fill: limit"
     if net > convert(abs(net_before), uint256):
-        nav: int256 = words._signed(self._ledger, 0, 96) + words._signed(self._totals, 0, 128)
+        totals: ledger_words.Totals = ledger_words._unpack_totals(self._totals)
+        nav: int256 = ledger_words._pool(self._ledger) + totals.mark
         factor: uint256 = (self._safety >> 160) & 16777215
         assert (
             net * 10**6 <= terms._premium_max_ppm(q.fill) * terms._depth(q.fill)
-            and convert((self._totals >> 128) * factor, int256) <= PPM * nav
+            and convert(totals.requirement * factor, int256) <= PPM * nav
         ), "fill: limit"
 
 

@@ -143,11 +143,14 @@ def debt_requirement(debt: uint256) -> (uint256, uint256):
 @external
 @view
 @reentrant
-def quote(instrument: uint256, level: uint256, fill_index: uint256) -> IRiskEngine.Quote:
+def quote(
+    instrument: uint256, level: uint256, fill_index: uint256, net_size: int256
+) -> IRiskEngine.Quote:
     """
-    @notice Value and terms of one instrument.
+    @notice Value and terms of one instrument, and what the pool must hold for the other side.
     @param level freshness that its price must have
     @param fill_index WAD index price of a fill; 0: the stored price
+    @param net_size WAD, longs less shorts
     """
     q: IRiskEngine.Quote = empty(IRiskEngine.Quote)
     q.risk, q.fill, q.limit, q.underlying = staticcall INSTRUMENTS.terms(instrument)
@@ -160,6 +163,7 @@ def quote(instrument: uint256, level: uint256, fill_index: uint256) -> IRiskEngi
     q.fill_fair = q.fair
     if fill_index != 0:
         q.fill_fair = pricing._fair(kind, fill_index)
+    q.requirement = self._pool_requirement(q.underlying, net_size, q.index)
     return q
 
 
@@ -176,15 +180,7 @@ def pool_requirement(
     @param underlying word of terms
     @param net_size WAD, longs less shorts
     """
-    loss: uint256 = scan._future_loss(
-        convert(abs(net_size), uint256), index, terms._shock_ppm(underlying)
-    )
-    return loss + scan._concentration(
-        loss,
-        terms._shock_ppm(underlying),
-        terms._concentration_ppm(underlying),
-        terms._liquidity(underlying),
-    )
+    return self._pool_requirement(underlying, net_size, index)
 
 
 @external
@@ -305,6 +301,20 @@ def relief(
             terms._concentration_ppm(underlying) * (2 * exposure - liquidity) * PPM // liquidity
         )
     return r
+
+
+@internal
+@pure
+def _pool_requirement(underlying: uint256, net_size: int256, index: uint256) -> uint256:
+    loss: uint256 = scan._future_loss(
+        convert(abs(net_size), uint256), index, terms._shock_ppm(underlying)
+    )
+    return loss + scan._concentration(
+        loss,
+        terms._shock_ppm(underlying),
+        terms._concentration_ppm(underlying),
+        terms._liquidity(underlying),
+    )
 
 
 @internal

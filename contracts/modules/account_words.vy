@@ -4,8 +4,6 @@
 @custom:units cash and reserved WAD quote; ids of instruments; deadline unix seconds
 """
 
-from contracts.modules import words
-
 struct Account:
     cash: int256          # WAD, settled quote balance, may be negative
     reserved: uint256     # WAD, held by open commitments
@@ -16,7 +14,10 @@ struct Account:
     called: bool
 
 
-BUCKET_MASK: constant(uint256) = 2**96 - 1
+MASK_32: constant(uint256) = 2**32 - 1
+MASK_96: constant(uint256) = 2**96 - 1
+MASK_112: constant(uint256) = 2**112 - 1
+BUCKET_MASK: constant(uint256) = MASK_96
 DEADLINE_SHIFT: constant(uint256) = 224
 
 
@@ -24,12 +25,12 @@ DEADLINE_SHIFT: constant(uint256) = 224
 @pure
 def _unpack(word: uint256) -> Account:
     return Account(
-        cash=words._signed(word, 0, 112),
-        reserved=words._unsigned(word, 112, 96),
-        heads=words._unsigned(word, 208, 32),
-        count=words._unsigned(word, 240, 5),
-        collateral=words._unsigned(word, 245, 8),
-        mode=words._unsigned(word, 253, 2),
+        cash=convert(convert(word << 144, bytes32), int256) >> 144,
+        reserved=(word >> 112) & MASK_96,
+        heads=(word >> 208) & MASK_32,
+        count=(word >> 240) & 31,
+        collateral=(word >> 245) & 255,
+        mode=(word >> 253) & 3,
         called=(word >> 255) == 1,
     )
 
@@ -37,10 +38,20 @@ def _unpack(word: uint256) -> Account:
 @internal
 @pure
 def _pack(a: Account) -> uint256:
-    flags: uint256 = (a.heads << 208) | (a.count << 240) | (a.collateral << 245) | (a.mode << 253)
-    if a.called:
-        flags |= 1 << 255
-    return flags | words._put_signed(a.cash, 0, 112) | words._put_unsigned(a.reserved, 112, 96)
+    """
+    @dev Cash fits 112 bits when it is below 2^112 after adding 2^111, modulo 2^256.
+    """
+    cash: uint256 = convert(convert(a.cash, bytes32), uint256)
+    assert (unsafe_add(cash, 2**111) >> 112) | (a.reserved >> 96) == 0, "word: value too large"
+    return (
+        (cash & MASK_112)
+        | (a.reserved << 112)
+        | (a.heads << 208)
+        | (a.count << 240)
+        | (a.collateral << 245)
+        | (a.mode << 253)
+        | (convert(a.called, uint256) << 255)
+    )
 
 
 @internal

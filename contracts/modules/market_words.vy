@@ -7,7 +7,6 @@
 """
 
 from contracts.modules import wad_math
-from contracts.modules import words
 
 struct Market:
     long_index: int256     # owed per unit by longs since listing
@@ -29,25 +28,32 @@ struct Market:
 
 WAD: constant(int256) = 10**18
 
+MASK_32: constant(uint256) = 2**32 - 1
+MASK_56: constant(uint256) = 2**56 - 1
+MASK_80: constant(uint256) = 2**80 - 1
+MASK_96: constant(uint256) = 2**96 - 1
+MASK_104: constant(uint256) = 2**104 - 1
+MASK_128: constant(uint256) = 2**128 - 1
+
 
 @internal
 @pure
 def _unpack(w: uint256[5]) -> Market:
     return Market(
-        long_index=words._signed(w[0], 0, 104),
-        short_index=words._signed(w[0], 104, 104),
-        forced_at=words._unsigned(w[0], 208, 48),
-        rate=words._signed(w[1], 0, 80),
-        accrued_at=words._unsigned(w[1], 80, 32),
-        gap=convert(words._unsigned(w[1], 112, 56), int256),
-        forced=words._signed(w[1], 168, 88),
-        long_interest=convert(words._unsigned(w[2], 0, 96), int256),
-        short_interest=convert(words._unsigned(w[2], 96, 96), int256),
-        stopped=words._unsigned(w[2], 192, 8),
-        notional_sum=words._signed(w[3], 0, 128),
-        index_sum=words._signed(w[3], 128, 128),
-        mark=words._signed(w[4], 0, 128),
-        requirement=words._unsigned(w[4], 128, 128),
+        long_index=convert(convert(w[0] << 152, bytes32), int256) >> 152,
+        short_index=convert(convert(w[0] << 48, bytes32), int256) >> 152,
+        forced_at=w[0] >> 208,
+        rate=convert(convert(w[1] << 176, bytes32), int256) >> 176,
+        accrued_at=(w[1] >> 80) & MASK_32,
+        gap=convert((w[1] >> 112) & MASK_56, int256),
+        forced=convert(convert(w[1], bytes32), int256) >> 168,
+        long_interest=convert(w[2] & MASK_96, int256),
+        short_interest=convert((w[2] >> 96) & MASK_96, int256),
+        stopped=w[2] >> 192,
+        notional_sum=convert(convert(w[3] << 128, bytes32), int256) >> 128,
+        index_sum=convert(convert(w[3], bytes32), int256) >> 128,
+        mark=convert(convert(w[4] << 128, bytes32), int256) >> 128,
+        requirement=w[4] >> 128,
         gap_due=0,
     )
 
@@ -55,20 +61,52 @@ def _unpack(w: uint256[5]) -> Market:
 @internal
 @pure
 def _pack(m: Market) -> uint256[5]:
+    """
+    @dev What is signed fits n bits when it is below 2^n after adding 2^(n-1), modulo 2^256.
+    """
+    long_index: uint256 = convert(convert(m.long_index, bytes32), uint256)
+    short_index: uint256 = convert(convert(m.short_index, bytes32), uint256)
+    rate: uint256 = convert(convert(m.rate, bytes32), uint256)
+    gap: uint256 = convert(m.gap, uint256)
+    forced: uint256 = convert(convert(m.forced, bytes32), uint256)
+    longs: uint256 = convert(m.long_interest, uint256)
+    shorts: uint256 = convert(m.short_interest, uint256)
+    notional_sum: uint256 = convert(convert(m.notional_sum, bytes32), uint256)
+    index_sum: uint256 = convert(convert(m.index_sum, bytes32), uint256)
+    mark: uint256 = convert(convert(m.mark, bytes32), uint256)
+    assert (
+        (unsafe_add(long_index, 2**103) >> 104)
+        | (unsafe_add(short_index, 2**103) >> 104)
+        | (m.forced_at >> 48)
+        | (unsafe_add(rate, 2**79) >> 80)
+        | (m.accrued_at >> 32)
+        | (gap >> 56)
+        | (unsafe_add(forced, 2**87) >> 88)
+        | (longs >> 96)
+        | (shorts >> 96)
+        | (m.stopped >> 8)
+        | (unsafe_add(notional_sum, 2**127) >> 128)
+        | (unsafe_add(index_sum, 2**127) >> 128)
+        | (unsafe_add(mark, 2**127) >> 128)
+        | (m.requirement >> 128)
+        == 0
+    ), "word: value too large"
     return [
-        words._put_signed(m.long_index, 0, 104)
-        | words._put_signed(m.short_index, 104, 104)
-        | words._put_unsigned(m.forced_at, 208, 48),
-        words._put_signed(m.rate, 0, 80)
-        | words._put_unsigned(m.accrued_at, 80, 32)
-        | words._put_unsigned(convert(m.gap, uint256), 112, 56)
-        | words._put_signed(m.forced, 168, 88),
-        words._put_unsigned(convert(m.long_interest, uint256), 0, 96)
-        | words._put_unsigned(convert(m.short_interest, uint256), 96, 96)
-        | words._put_unsigned(m.stopped, 192, 8),
-        words._put_signed(m.notional_sum, 0, 128) | words._put_signed(m.index_sum, 128, 128),
-        words._put_signed(m.mark, 0, 128) | words._put_unsigned(m.requirement, 128, 128),
+        (long_index & MASK_104) | ((short_index & MASK_104) << 104) | (m.forced_at << 208),
+        (rate & MASK_80) | (m.accrued_at << 80) | (gap << 112) | (forced << 168),
+        longs | (shorts << 96) | (m.stopped << 192),
+        (notional_sum & MASK_128) | (index_sum << 128),
+        (mark & MASK_128) | (m.requirement << 128),
     ]
+
+
+@internal
+@pure
+def _interest(third: uint256) -> (uint256, uint256):
+    """
+    @notice Open interest of (longs, shorts), from the third word
+    """
+    return third & MASK_96, (third >> 96) & MASK_96
 
 
 @internal
@@ -77,12 +115,12 @@ def _indices(first: uint256, second: uint256) -> (int256, int256):
     """
     @notice Money indices of (longs, shorts) accrued to this block, from the first two words
     """
-    rate: int256 = words._signed(second, 0, 80)
-    gap: int256 = convert(words._unsigned(second, 112, 56), int256)
-    elapsed: int256 = convert(block.timestamp - words._unsigned(second, 80, 32), int256)
+    rate: int256 = convert(convert(second << 176, bytes32), int256) >> 176
+    gap: int256 = convert((second >> 112) & MASK_56, int256)
+    elapsed: int256 = convert(block.timestamp - ((second >> 80) & MASK_32), int256)
     return (
-        words._signed(first, 0, 104) + (rate + gap) * elapsed,
-        words._signed(first, 104, 104) + (gap - rate) * elapsed,
+        (convert(convert(first << 152, bytes32), int256) >> 152) + (rate + gap) * elapsed,
+        (convert(convert(first << 48, bytes32), int256) >> 152) + (gap - rate) * elapsed,
     )
 
 

@@ -271,28 +271,33 @@ def test_debt_requirement__rounds_up(
 
 
 def test_quote__value_and_terms(world: World) -> None:
-    asked = world.risk_engine.quote(BTC, TIGHT, 0)
+    asked = world.risk_engine.quote(BTC, TIGHT, 0, 0)
     assert (asked.index, asked.fair, asked.payoff, asked.fill_fair) == (usd(50_000),) * 4
     assert asked.slot == world.hub.latest_slot(BTC)
     words = asked.risk, asked.fill, asked.limit, asked.underlying
     assert words == tuple(world.instruments.terms(BTC))
-    other = world.risk_engine.quote(BTC, TIGHT, usd(51_000))
+    other = world.risk_engine.quote(BTC, TIGHT, usd(51_000), 0)
     assert other == asked._replace(fill_fair=usd(51_000))
+    for net in (0, usd(3), -usd(3)):
+        about = (asked.risk, asked.underlying, net, asked.index)
+        needed = world.risk_engine.pool_requirement(*about)
+        assert world.risk_engine.quote(BTC, TIGHT, 0, net).requirement == needed
+        assert (needed == 0) == (net == 0)
 
 
 def test_quote__asks_for_its_level(world: World) -> None:
     world.post({BTC: 50_000}, confidence=5_001)
     with refused("oracle: wide confidence"):
-        world.risk_engine.quote(BTC, TIGHT, 0)
+        world.risk_engine.quote(BTC, TIGHT, 0, 0)
     world.evm.warp(121)
     with refused("oracle: stale price"):
-        world.risk_engine.quote(BTC, FRESH, 0)
+        world.risk_engine.quote(BTC, FRESH, 0, 0)
     world.evm.warp(780)
     with refused("oracle: stale price"):
-        world.risk_engine.quote(BTC, RECENT, 0)
-    assert world.risk_engine.quote(BTC, ANY, 0).index == usd(50_000)
+        world.risk_engine.quote(BTC, RECENT, 0, 0)
+    assert world.risk_engine.quote(BTC, ANY, 0, 0).index == usd(50_000)
     with refused("instruments: unknown instrument"):
-        world.risk_engine.quote(4, ANY, 0)
+        world.risk_engine.quote(4, ANY, 0, 0)
 
 
 @pytest.mark.parametrize(
