@@ -16,7 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from scripts import attach, nodes
+from scripts import attach, nodes, roles
 from scripts.nodes import ROOT
 
 TESTS = ROOT / "tests" / "integration"
@@ -25,7 +25,7 @@ _NO_TESTS_COLLECTED = 5  # pytest's exit status
 
 def run(kind: str, arguments: list[str]) -> int:
     """Run the tests on one node; gives pytest's exit status."""
-    with nodes.start(kind) as node:
+    with nodes.start(kind, accounts=roles.ACCOUNTS) as node:
         brownie = Path(sys.executable).with_name("brownie")
         command = [str(brownie), "test", str(TESTS.relative_to(ROOT))]
         print(f"-- integration tests on {kind} ({node.hardfork}) at {node.url}", flush=True)

@@ -8,6 +8,6 @@ KEEPER = 2
 REPORTERS = range(3, 8)
 PROVIDERS = range(8, 11)
 VISITOR = 11  # the funded wallet that `make devnet` hands out
-TRADERS = range(12, 24)
+TRADERS = range(12, 23)
 
 ACCOUNTS = TRADERS.stop  # that a node has to know

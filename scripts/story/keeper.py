@@ -1,7 +1,7 @@
 """The keeper as its operator runs it: a process of its own, configured by a file, asked by HTTP.
 
-It is given what it would have anywhere: a node, an address book, a key, a price feed. The feed
-here is a file that grows by a line whenever the story moves the price.
+It is given what it would have anywhere: a node, an address book, a key, a price feed. In a
+story the feed is a file that grows by a line whenever the price moves.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts import deploy, processes, roles
-from scripts.nodes import HOST, ROOT, Node
+from scripts.nodes import CHAIN_ID, HOST, ROOT, Node
 
 CONFIDENCE_PPM = 200
 ANSWER_SECONDS = 60.0  # in which it has to do what a new price asks for
@@ -34,8 +34,11 @@ class KeeperError(Exception):
 
 
 @contextmanager
-def running(node: Node, network: str, folder: Path) -> Iterator[Keeper]:
-    """Run a keeper for the network's address book until the block is left."""
+def running(node: Node, network: str, folder: Path, prices: str | None = None) -> Iterator[Keeper]:
+    """Run a keeper for the network's address book until the block is left.
+
+    prices: the keeper's own [prices] section; a feed that `say` writes when not given.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for left in folder.glob("keeper.sqlite*"):
         left.unlink()  # of a chain that is gone
@@ -43,7 +46,8 @@ def running(node: Node, network: str, folder: Path) -> Iterator[Keeper]:
     feed.write_text("")
     port = _free_port()
     config = folder / "keeper.toml"
-    config.write_text(_config(node, deploy.path_of(network), feed, store, port))
+    prices = prices or f'source = "push"\npath = "{feed}"\nconfidence_ppm = {CONFIDENCE_PPM}'
+    config.write_text(_config(node, deploy.path_of(network), prices, store, port))
     log = folder / "keeper.log"
     command = [sys.executable, "-m", "keeper", "run", "--config", str(config)]
     with processes.running(command, log=log, folder=ROOT) as process:
@@ -104,7 +108,7 @@ class Keeper:
         return self.log.relative_to(ROOT)
 
 
-def _config(node: Node, addresses: Path, feed: Path, store: Path, port: int) -> str:
+def _config(node: Node, addresses: Path, prices: str, store: Path, port: int) -> str:
     """What differs from the keeper's own defaults."""
     reporters = ", ".join(str(place) for place in roles.REPORTERS)
     return f"""\
@@ -113,7 +117,7 @@ dry_run = false
 
 [chain]
 url = "{node.url}"
-chain_id = 31337
+chain_id = {CHAIN_ID}
 addresses = "{addresses}"
 
 [keys]
@@ -125,9 +129,7 @@ dev_mnemonic = "{node.mnemonic}"
 dev_indices = [{reporters}]
 
 [prices]
-source = "push"
-path = "{feed}"
-confidence_ppm = {CONFIDENCE_PPM}
+{prices}
 
 [duties]
 debt_sales = true

@@ -13,14 +13,12 @@ from scripts import roles
 from scripts.parameters import Parameters
 from scripts.parameters.units import WAD, native, wad
 from scripts.price_paths import PricePath
+from scripts.story import endow
 from scripts.story.cast import MAXIMUM, Backing, Leg, Role, cast
 from scripts.story.keeper import Keeper
 from scripts.story.stage import Stage, StoryError
 from scripts.story.witness import Witness
 
-PROVIDERS_USD = (2_000_000, 1_200_000, 800_000)
-INSURANCE_USD = 100_000
-KEEPER_USD = 250_000  # of its own, to buy the collateral of debtors with
 TRADERS_USD = 2_000_000  # of each, more than anybody needs
 
 EXECUTION_FEE = WAD // 4  # to whoever executes an order
@@ -83,23 +81,12 @@ class Plot:
 
     def enter(self) -> None:
         """The pool gets its money, insurance its first, traders their tokens."""
-        stage, usdc = self.stage, self.terms.settlement
+        stage = self.stage
         stage.move(self.keeper, self.path.at(0), stage.now + 1)
-        patron = stage.wallet(roles.DEPLOYER)
-        stage.mint(usdc.symbol, patron, self._usdc(INSURANCE_USD), ["Clearinghouse"])
-        amount = self._usdc(INSURANCE_USD)
-        stage.send("", "Clearinghouse", "fund_insurance", (amount,), patron)
-        for place, usd in zip(roles.PROVIDERS, PROVIDERS_USD, strict=True):
-            provider, amount = stage.wallet(place), self._usdc(usd)
-            stage.mint(usdc.symbol, provider, amount, ["LiquidityPool"])
-            arguments = (amount, provider, provider, 0)
-            stage.send("pool_request", "LiquidityPool", "requestDeposit", arguments, provider)
+        endow.ask(stage, self.terms)
         self.report("liquidity from three providers", 3)
         self._wait(self.terms.pool.request_delay_seconds)
-        for place in roles.PROVIDERS:
-            provider = stage.wallet(place)
-            ready = stage.contracts["LiquidityPool"].maxDeposit(provider)
-            stage.send("", "LiquidityPool", "deposit", (ready, provider, provider), provider)
+        endow.claim(stage)
         self._equip_traders(cast(list(self.highest), self.highest))
 
     def _equip_traders(self, cast_of: Sequence[Role]) -> None:
@@ -381,12 +368,6 @@ class Plot:
 
     def _native_up(self, amount: int) -> int:
         return -(-amount // self.witness.index.parameters.scale)
-
-
-def equip_keeper(stage: Stage, terms: Parameters) -> None:
-    """Money to buy debtors' collateral with; before it runs, since its nonce is its own then."""
-    amount = native(KEEPER_USD, terms.settlement.decimals)
-    stage.mint(terms.settlement.symbol, stage.wallet(roles.KEEPER), amount, ["Clearinghouse"])
 
 
 def _batches(players: Iterable[Player], size: int) -> Iterator[list[Player]]:

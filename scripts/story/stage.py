@@ -108,16 +108,19 @@ class Stage:
         return int(self._web3.eth.get_block("latest")["timestamp"])
 
     def advance(self, moment: int) -> None:
-        """A block at this moment, or as soon after it as the chain's clock allows.
-
-        It holds a transaction to nowhere: ganache's `evm_mine` fails now and then when somebody
-        else's transaction is mined at the same time.
-        """
+        """A block at this moment, or as soon after it as the chain's clock allows."""
         moment = max(moment, self.now + 1)
         if self.node.kind == "anvil":
             self._request("evm_setNextBlockTimestamp", moment)
         else:
             self._request("evm_setTime", moment * 1000)
+        self.tick()
+
+    def tick(self) -> None:
+        """A block, by a transaction to nowhere.
+
+        Ganache's `evm_mine` fails now and then when another transaction is mined meanwhile.
+        """
         patron = self.wallet(roles.DEPLOYER)
         patron.transfer(patron, 0, silent=True)
 

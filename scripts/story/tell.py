@@ -16,7 +16,7 @@ from keeper.core.units import MICRO, WAD
 from scripts import attach, deploy, nodes, parameters, roles
 from scripts.nodes import ROOT
 from scripts.price_paths import PricePath
-from scripts.story import cast, keeper, plot
+from scripts.story import cast, endow, keeper
 from scripts.story.plot import Player, Plot
 from scripts.story.record import AccountLine, Call, Liquidation, Moment, Record
 from scripts.story.stage import Stage, StoryError
@@ -52,7 +52,7 @@ def tell(kind: str, place: str, path: PricePath, title: str, report: Progress) -
         book = deploy.deploy(project, accounts, prices=path.at(0), network=place)
         stage = Stage(node, project, accounts, book)
         terms = parameters.load(deploy.MARKET)
-        plot.equip_keeper(stage, terms)
+        endow.keeper(stage, terms)
         witness = Witness(node.url, place)
         with keeper.running(node, place, folder) as process:
             report("the keeper runs", 3)
