@@ -323,9 +323,9 @@ def _check_fit(instrument: uint256):
     @notice What a liquidation costs must fit twice (docs/SPEC.md 7.10): between plain initial
             and maintenance with one band, so that nobody opens into a call, and into
             maintenance with the tail, so that who is closed in time leaves no deficit. And
-            half the largest premium must not exceed what a forced fill leaves with pool and
-            insurance: who opened at that discount could else be closed by force at theta,
-            which does not give the premium back, and gain (docs/SPEC.md 7.11).
+            the premium with one side full and the other empty must not exceed what a forced
+            fill leaves with pool and insurance: it moves the premium without paying for that,
+            and who is on the other side too would gain (docs/SPEC.md 7.11).
     """
     underlying: uint256 = term_words._underlying(self.risk_words[instrument])
     word: uint256 = self.underlying_words[underlying]
@@ -346,7 +346,9 @@ def _check_fit(instrument: uint256):
         term_words._lambda_ppm(limit)
         + term_words._penalty_ppm(limit) * (10_000 - term_words._liquidator_bps(limit)) // 10_000
     )
-    assert term_words._premium_max_ppm(fill) <= 2 * kept_ppm, "terms: premium too large"
+    assert (
+        term_words._oi_cap(limit) * PPM <= term_words._depth(fill) * kept_ppm
+    ), "terms: premium too large"
 
 
 @internal

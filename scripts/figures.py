@@ -262,14 +262,16 @@ def premium() -> str:
             [
                 one.name,
                 percent(terms.fill.premium_max_ppm),
-                percent(2 * kept),
+                percent(Decimal(limit.oi_cap_wad * PPM) / depth),
+                percent(kept),
                 percent(binds),
                 percent(cap_ppm),
                 f"{usd(second - alone)}, {Decimal(10_000 * (second - alone)) / alone:.1f} bp",
             ]
         )
     return table(
-        "instrument | premium at most | the setters allow | funding's cap binds from | cap a day "
+        "instrument | premium at most | at full open interest | the setters allow "
+        "| funding's cap binds from | cap a day "
         "| 100,000 USD filled after 100,000 of the same side instead of before",
         rows,
     )

@@ -149,7 +149,7 @@ def encode(terms: Terms) -> tuple[int, int, int, int]:
 
 def weighable(terms: Terms, band_ppm: int, tail_ppm: int) -> bool:
     """Whether margin covers what a liquidation costs (SPEC 7.10, exact in 10^-12), and what it
-    leaves with pool and insurance covers half the largest premium (SPEC 7.11)."""
+    leaves with pool and insurance covers the premium at full open interest (SPEC 7.11)."""
     under, limit = terms.underlying, terms.limit
     cost = limit.penalty_ppm + limit.lambda_ppm + terms.fill.taker_ppm
     gap = (under.factor_ppm - PPM) * under.shock_ppm
@@ -157,5 +157,5 @@ def weighable(terms: Terms, band_ppm: int, tail_ppm: int) -> bool:
     return (
         gap >= (cost + band_ppm) * PPM
         and under.shock_ppm >= cost + tail_ppm
-        and terms.fill.premium_max_ppm <= 2 * kept
+        and limit.oi_cap_wad * PPM <= terms.fill.depth_wad * kept
     )

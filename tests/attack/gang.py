@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from keeper.core.market import Lines
-from tests.support.world import USD, WAD, Number, Order, World
+from tests.support.world import BTC, USD, WAD, Number, Order, World
 
 NATIVE = WAD // USD  # WAD of a native unit
 
@@ -39,8 +39,21 @@ def take_out(world: World, account: bytes) -> None:
         world.clearinghouse.withdraw(account, free // NATIVE, owner, sender=owner)
 
 
+def hedged_pairs(world: World) -> tuple[list[bytes], list[bytes]]:
+    """(shorts, longs) of one attacker in isolated buckets, 37.5 M USD each, no more margin in
+    them than needed."""
+    shorts, longs = (gang(world, name, 5, 1_000_000, bucket=1) for name in ("short", "long"))
+    for short, long in zip(shorts, longs, strict=True):
+        world.open_position(long, BTC, 100)
+        world.open_position(short, BTC, -150)
+        world.open_position(long, BTC, 50)
+    for account in shorts + longs:
+        take_out(world, account)
+    return shorts, longs
+
+
 def close(world: World, accounts: Sequence[bytes], instrument: int) -> list[int]:
-    """Each closes its whole position, at the stored price, in this order; the statuses."""
+    """Each that has a position closes it, at the stored price, in this order; the statuses."""
     price = world.price(instrument)
     orders = [
         world.order(
@@ -50,6 +63,7 @@ def close(world: World, accounts: Sequence[bytes], instrument: int) -> list[int]
             reduce_only=True,
         )
         for account in accounts
+        if world.size(account, instrument)
     ]
     for order in orders:
         world.commit(order)
@@ -58,6 +72,8 @@ def close(world: World, accounts: Sequence[bytes], instrument: int) -> list[int]
 
 def execute_all(world: World, orders: Sequence[Order], price: Number) -> list[int]:
     """Execute at the slot in which all are due; the statuses."""
+    if not orders:
+        return []
     slot = world.due_slot(orders[-1], price)
     return [world.execute(order, slot) for order in orders]
 

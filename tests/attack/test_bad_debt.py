@@ -6,23 +6,11 @@ from decimal import Decimal
 
 import pytest
 
-from tests.attack.gang import close, gang, lines, take_out, worth
+from tests.attack.gang import close, gang, hedged_pairs, lines, worth
 from tests.support.world import BTC, World
 
 
-def hedged_pairs(world: World) -> tuple[list[bytes], list[bytes]]:
-    """(shorts, longs) of one attacker, 37.5 M USD each, no more margin in them than needed."""
-    shorts, longs = (gang(world, name, 5, 1_000_000) for name in ("short", "long"))
-    for short, long in zip(shorts, longs, strict=True):
-        world.open_position(long, BTC, 100)
-        world.open_position(short, BTC, -150)
-        world.open_position(long, BTC, 50)
-    for account in shorts + longs:
-        take_out(world, account)
-    return shorts, longs
-
-
-@pytest.mark.parametrize("rise", ["1", "1.02", "1.025"])
+@pytest.mark.parametrize("rise", ["1.075", "1.077", "1.079"])
 def test_x07_closing_one_leg_by_premium_leaves_no_deficit(world: World, rise: str) -> None:
     """Closes of one side push the premium to open interest / depth, past their margin."""
     shorts, longs = hedged_pairs(world)
@@ -44,10 +32,10 @@ def test_x07_a_close_may_use_up_all_cash_and_not_more(world: World) -> None:
     margin = Decimal(world.assess(trader).equity) / 10**18
     order = world.order(trader, BTC, -1, reduce_only=True)
     world.commit(order)
-    # the fee is 8 USD, of which the premium that it opened with pays 2.5
-    for spare, status in ((5, 2), (6, 0)):
+    # the fee is 8 USD, of which the premium that it opened with pays 0.2
+    for spare, status in (("7.5", 2), ("8.5", 0)):
         with world.evm.trial():
-            slot = world.due_slot(order, 50_000 - margin + spare)
+            slot = world.due_slot(order, 50_000 - margin + Decimal(spare))
             assert world.execute(order, slot) == status
             assert world.size(trader, BTC) == (0 if status == 0 else 10**18)
             assert status == 2 or 0 <= world.cash(trader) < 10**18

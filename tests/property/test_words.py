@@ -21,6 +21,7 @@ from keeper.core.types import (
     bucket_of,
     owner_of,
 )
+from keeper.core.units import WAD
 from keeper.core.words import Layout
 from tests.property.strategies import plain_terms, terms
 
@@ -87,11 +88,12 @@ def test_terms_words(about: Terms) -> None:
 def test_terms_setter_rule_at_its_edge() -> None:
     """(1.3 − 1) · 15 % = 4.5 % covers 3 % of costs and a band of 1.5 %, and not a ppm more."""
     figures = {"penalty_ppm": 20_000, "lambda_ppm": 9_500, "taker_ppm": 500}
-    about = plain_terms(**figures, premium_max_ppm=39_000)  # twice 0.95 % and half of 2 %
+    most = 19_500 * WAD  # units: 1.95 % of the depth, for 0.95 % and half of 2 %
+    about = plain_terms(**figures, oi_cap_wad=most)
     assert instrument_terms.weighable(about, band_ppm=15_000, tail_ppm=120_000)
     assert not instrument_terms.weighable(about, band_ppm=15_001, tail_ppm=120_000)
     assert not instrument_terms.weighable(about, band_ppm=15_000, tail_ppm=120_001)
-    wider = plain_terms(**figures, premium_max_ppm=39_001)
+    wider = plain_terms(**figures, oi_cap_wad=most + 1)
     assert not instrument_terms.weighable(wider, band_ppm=15_000, tail_ppm=120_000)
 
 

@@ -94,7 +94,7 @@ def _list_second_future(world: World) -> None:
     """A second future on ETH, with terms of its own: a book may hold both."""
     world.instruments.add_instrument(
         (0, ETH_UNDERLYING, 0, 3_600, 50_000, 500, 30_000, 0),
-        (20_000 * WAD, 16_000, 100, 800, 40_000, 2_000),
+        (400_000 * WAD, 800, 100, 800, 40_000, 2_000),
         (3_000 * WAD, 5_000_000, 50, 4_000, 8_000, 5_000, 3_000, 2_000),
         sender=world.governor,
     )

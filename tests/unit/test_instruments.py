@@ -33,7 +33,7 @@ WAD = 10**18
 # A future whose margin is so wide that every single figure may go to its bound
 WIDE = Terms(
     risk=RiskTerms(0, 1, 0, 28_800, 10_000, 2_000, 7_500, 0),
-    fill=FillTerms(8_000 * WAD, 1, 200, 500, 10_000, 500, 0),
+    fill=FillTerms(10**36, 1, 200, 500, 10_000, 500, 0),
     limit=LimitTerms(800 * WAD, 40_000_000, 100, 3_500, 7_500, 4_000, 2_000, 1_000),
     underlying=UnderlyingTerms(FeedId(1), 500_000, 5_000_000, 10**7, 50_000, 1, 550_000),
 )
@@ -151,10 +151,10 @@ def within_bounds(chance: random.Random, underlying: int) -> Terms:
 
     filling = of("fill")
     filling["maker_ppm"] = chance.randint(0, filling["taker_ppm"])
-    filling["premium_max_ppm"] = chance.randint(1, 2_000)
     under = {**of("underlying"), "shock_ppm": chance.randint(250_000, 500_000)}
     under["factor_ppm"] = chance.randint(2_500_000, 5_000_000)
     limits = of("limit") | {"lambda_ppm": chance.randint(1_000, 100_000)}
+    limits["oi_cap_wad"] = min(limits["oi_cap_wad"], filling["depth_wad"] // 1_000)
     limits["fee_protocol_bps"] = chance.randint(0, 10_000 - limits["fee_insurance_bps"])
     return Terms(
         risk=RiskTerms(kind=0, underlying=underlying, strike_wad=0, margin_class=0, **of("risk")),
@@ -289,8 +289,8 @@ def test_bounds__at_them_accepted_beyond_refused(
         figures = replace(figures, maker_ppm=0)
     # the rules ask more of an underlying with instruments than its bounds do
     target = add_underlying(wide, governor, WIDE) if group == "underlying" else 1
-    if name == "premium_max_ppm":  # as high as only a forced fill of 10 % allows
-        wide.set_limits(1, astuple(replace(WIDE.limit, lambda_ppm=100_000)), sender=governor)
+    if name == "depth_wad":  # as low as only the least open interest allows
+        wide.set_limits(1, astuple(replace(WIDE.limit, oi_cap_wad=1)), sender=governor)
     for edge in (low, high):
         changed = replace(figures, **{name: edge})
         set_group(wide, governor, target, group, changed)
@@ -379,15 +379,21 @@ def test_fit__to_the_ppm_in_every_setter(tight: Contract, governor: str) -> None
     tight.set_fill_terms(1, fill(replace(TIGHT.fill, taker_ppm=501)), sender=governor)
 
 
-def test_fit__half_the_premium_stays_with_the_house(tight: Contract, governor: str) -> None:
-    """SPEC 7.11: 2,000 ppm of lambda and 60 % of 7,500 ppm of penalty carry 13,000 ppm."""
-    for premium, fits in ((13_000, True), (13_001, False)):
-        filled = fill(replace(TIGHT.fill, premium_max_ppm=premium))
-        with nullcontext() if fits else refused("terms: premium too large"):
-            tight.set_fill_terms(1, filled, sender=governor)
-    greedy = replace(TIGHT.limit, liquidator_bps=4_001)
+def test_fit__the_premium_at_full_open_interest(tight: Contract, governor: str) -> None:
+    """SPEC 7.11: 2,000 ppm of lambda and 60 % of 7,500 ppm of penalty carry 6,500 ppm."""
+    limit = replace(TIGHT.limit, oi_cap_wad=6_500 * WAD)
+    tight.set_limits(1, astuple(limit), sender=governor)
+    deep = replace(TIGHT.fill, depth_wad=10**6 * WAD)
+    tight.set_fill_terms(1, fill(deep), sender=governor)
+    for figures in (
+        replace(limit, oi_cap_wad=6_500 * WAD + 1),
+        replace(limit, liquidator_bps=4_001),
+        replace(limit, lambda_ppm=1_999),
+    ):
+        with refused("terms: premium too large"):
+            tight.set_limits(1, astuple(figures), sender=governor)
     with refused("terms: premium too large"):
-        tight.set_limits(1, astuple(greedy), sender=governor)
+        tight.set_fill_terms(1, fill(replace(deep, depth_wad=10**6 * WAD - 1)), sender=governor)
 
 
 def test_fit__every_instrument_of_the_underlying_is_asked(tight: Contract, governor: str) -> None:
@@ -481,7 +487,7 @@ def test_set_status__and_new_fill_terms_keep_each_other(
     (event,) = evm.events()
     assert (event.name, event.args) == ("FillTermsChanged", (1, fill(WIDE.fill), status))
     assert decode(*wide.terms(1)) == replace(WIDE, fill=replace(WIDE.fill, status=status))
-    changed = replace(WIDE.fill, taker_ppm=700, depth_wad=10**36, status=status)
+    changed = replace(WIDE.fill, taker_ppm=700, depth_wad=10**35, status=status)
     wide.set_fill_terms(1, fill(changed), sender=governor)
     assert decode(*wide.terms(1)).fill == changed
     wide.set_status(1, 0, sender=governor)

@@ -266,12 +266,12 @@ def add_twin(world: World, instrument: int, underlying: int | None = None) -> in
 
 
 def test_liquidation_price__worked(world: World) -> None:
-    """Long 1 BTC from 50,003.125 (premium 3.125) with c in cash: liquidated where
-    c + S − 50,003.125 = S(5.2 % + 0.25 %) + 2, and not one tick above it."""
+    """Long 1 BTC from 50,000.244140625, with the premium, and c in cash: liquidated where
+    c + S − 50,000.244140625 = S(5.2 % + 0.25 %) + 2, and not one tick above it."""
     account = world.account("trader", 1)
     world.deposit(account, 10_000)
     world.open_position(account, BTC, 1)
-    exact = (Decimal("50005.125") - Decimal(world.cash(account)) / WAD) / Decimal("0.9455")
+    exact = (Decimal("50002.244140625") - Decimal(world.cash(account)) / WAD) / Decimal("0.9455")
     below, above = world.lens.liquidation_price(account, BTC)
     assert below == int(exact * 10**8) * TICK
     assert above == 0

@@ -186,7 +186,7 @@ def test_accrue__needs_a_listed_instrument_with_a_price(house: House) -> None:
     world.instruments.add_underlying(under, gaps, sender=world.governor)
     world.instruments.add_instrument(
         (0, 4, 0, 28_800, 10_000, 2_000, 7_500, 0),
-        (usd(8_000), 10_000, 200, 500, 10_000, 500),
+        (usd(100_000), 10_000, 200, 500, 10_000, 500),
         (usd(800), 40_000_000, 100, 3_500, 7_500, 4_000, 2_000, 1_000),
         sender=world.governor,
     )
