@@ -15,7 +15,6 @@ from typing import Any
 
 from eth_account import Account
 from rich.console import Console
-from rich.table import Table
 
 from scripts import attach, deploy, nodes, parameters, price_paths, roles
 from scripts.build import CompileError
@@ -122,24 +121,23 @@ def _show(console: Console, node: nodes.Node, book: Book, process: Keeper) -> No
     Account.enable_unaudited_hdwallet_features()
     path = f"m/44'/60'/0'/0/{roles.VISITOR}"
     wallet: Any = Account.from_mnemonic(node.mnemonic, account_path=path)
-    table = Table(title="Ballast devnet", title_justify="left", show_header=False)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    table.add_row("JSON-RPC", node.url)
-    table.add_row("chain id", str(book.chain_id))
-    for name, address in {**book.contracts, **book.tokens}.items():
-        table.add_row(name, address)
-    table.add_row("your wallet", wallet.address)
     funds = ", ".join(f"{amount:,} {symbol}" for symbol, amount in VISITORS_TOKENS.items())
-    table.add_row("  holds", f"{funds}; the contracts may take them")
-    table.add_row("  private key", f"0x{wallet.key.hex().removeprefix('0x')}")
-    table.add_row("", "[bold]public: for this chain only, never send real money to it[/bold]")
-    table.add_row("keeper", f"http://{nodes.HOST}:{process.port}/healthz and /metrics")
-    table.add_row("", f"keeper scan --config {process.config.relative_to(ROOT)}")
-    console.print(table)
-    console.print(
-        f"Address book: {deploy.path_of(NETWORK).relative_to(ROOT)}. Ctrl-C stops it all."
-    )
+    lines = {
+        "JSON-RPC": node.url,
+        "chain id": str(book.chain_id),
+        **book.contracts,
+        **book.tokens,
+        "your wallet": wallet.address,
+        "  holds": f"{funds}; the contracts may take them",
+        "  private key": f"0x{wallet.key.hex().removeprefix('0x')}",
+        "": "public: for this chain only, never send anything of worth to it",
+        "keeper": f"http://{nodes.HOST}:{process.port}/healthz and /metrics",
+        "  ask it": f".venv/bin/keeper scan --config {process.config.relative_to(ROOT)}",
+        "address book": str(deploy.path_of(NETWORK).relative_to(ROOT)),
+    }
+    for name, value in lines.items():
+        console.print(f"{name:<15} {value}", soft_wrap=True, markup=False)
+    console.print("Ctrl-C stops it all.")
 
 
 if __name__ == "__main__":

@@ -173,9 +173,7 @@ def test_devnet__answers_and_goes(node: str) -> None:
         said += line
         if "Ctrl-C stops it all" in line:
             break
-    assert "0x701b615bbdfb9de65240bc28bd21bbc0d996645a3dd57e7b12bc2bdf6f192c82" in said.replace(
-        "\n", ""
-    )
+    assert "0x701b615bbdfb9de65240bc28bd21bbc0d996645a3dd57e7b12bc2bdf6f192c82" in said
     chain = Web3(HTTPProvider(f"http://{nodes.HOST}:{port}"))
     book = deploy.read("devnet")
     assert book is not None
