@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.stateful.coverage import Coverage
+
 if TYPE_CHECKING:
     from tests.support.world import World
 
@@ -16,16 +18,28 @@ if TYPE_CHECKING:
 def pytest_configure(config: pytest.Config) -> None:
     # set before the workers start, so that all of them and their reports agree
     os.environ.setdefault("BALLAST_SEED", str(secrets.randbelow(2**32)))
+    os.environ.setdefault("BALLAST_WALK_SEED", os.environ["BALLAST_SEED"])
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Coverage(), "walk-coverage")
 
 
 def pytest_report_header() -> str:
-    return f"seed: BALLAST_SEED={os.environ['BALLAST_SEED']}"
+    return (
+        f"seeds: BALLAST_SEED={os.environ['BALLAST_SEED']} "
+        f"BALLAST_WALK_SEED={os.environ['BALLAST_WALK_SEED']}"
+    )
 
 
 @pytest.fixture(scope="session")
 def seed() -> int:
     """The seed of this run; `BALLAST_SEED=... make test` repeats it."""
     return int(os.environ["BALLAST_SEED"])
+
+
+@pytest.fixture(scope="session")
+def walk_seed() -> int:
+    """The seed of the random walks, of its own so that one of them can be repeated alone."""
+    return int(os.environ["BALLAST_WALK_SEED"])
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.stateful.walk import Tally, walk
+from tests.stateful.coverage import Tally
+from tests.stateful.walk import walk
 
 ACTS = int(os.environ.get("BALLAST_WALK_ACTS", "200000"))
 SHARDS = 20

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from keeper.core.types import AccountId
 from tests.stateful import scene
 from tests.stateful.chooser import Chooser
+from tests.stateful.coverage import Tally, table
 from tests.stateful.laws import Laws
 from tests.stateful.twin import Act, Ended
 
@@ -21,8 +22,6 @@ SWEEP_EVERY = 100
 ASSESS_EVERY = 5
 PRICES_EVERY = 40
 SHOWN = 12  # last acts of a failing walk
-
-Tally = Counter[tuple[str, str]]
 
 
 class Failure(AssertionError):
@@ -120,18 +119,6 @@ def _report(seed: int, done: Sequence[Act], error: AssertionError) -> str:
         f"seed {seed}, act {len(done)}; the last acts:\n{last}\n"
         f"repeat: python -m tests.stateful.walk --seed {seed} --acts {len(done)} --shrink"
     )
-
-
-def table(tally: Tally) -> str:
-    """How often each act ended in which way."""
-    lines = []
-    for name in sorted({name for name, _ in tally}):
-        ends = sorted(
-            ((count, label) for (one, label), count in tally.items() if one == name), reverse=True
-        )
-        shown = ", ".join(f"{label} {count}" for count, label in ends)
-        lines.append(f"{name:24}{shown}")
-    return "\n".join(lines)
 
 
 def main() -> None:
