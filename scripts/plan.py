@@ -134,6 +134,7 @@ def calls(
         "set_debt_terms",
         (wad(terms.debt.account_cap_usd), ppm(terms.debt.pool_share_percent)),
     )
+    yield Call("Markets", "set_insurance_cap", (0, wad(terms.debt.insurance_cap_usd)))
     yield Call(
         "Liquidator",
         "set_call_terms",

@@ -63,10 +63,11 @@ def read(views: Views, block: Header) -> Constants:
     instruments = [InstrumentId(i) for i in range(1, instrument_count + 1)]
     feeds = views.ask([("OracleHub", "feed_config", (one,)) for one in feed_ids], block)
     words = views.ask([("Instruments", "terms", (one,)) for one in instruments], block)
-    caps = views.ask([("Markets", "insurance_cap", (one,)) for one in instruments], block)
+    causes = [InstrumentId(0), *instruments]  # of deficits: 0 is debt that no instrument caused
+    caps = views.ask([("Markets", "insurance_cap", (one,)) for one in causes], block)
     listings = views.ask([("Vault", "listing", (one,)) for one in tokens], block)
     return Constants(
-        parameters=_parameters(views, block, dict(zip(instruments, caps, strict=True))),
+        parameters=_parameters(views, block, dict(zip(causes, caps, strict=True))),
         feeds={one: _feed(about) for one, about in zip(feed_ids, feeds, strict=True)},
         tokens=[_token(listing) for listing in listings],
         places={Address(bytes_of(token)): place for place, token in enumerate(tokens)},

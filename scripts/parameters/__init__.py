@@ -131,6 +131,7 @@ class Debt(_Section):
     initial_percent: Percent
     sale_discount_percent: Percent
     sale_threshold_usd: UsdWhole
+    insurance_cap_usd: UsdWhole
 
 
 class Margin(_Section):

@@ -368,3 +368,7 @@ def test_liquidator__knows_whom_it_asks(worked: World) -> None:
         worked.hub.address,
         worked.governor,
     )
+
+
+def test_deployment__insurance_covers_debt_that_no_instrument_caused(worked: World) -> None:
+    assert worked.markets.insurance_cap(0) == usd(50_000)
