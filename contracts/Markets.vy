@@ -292,18 +292,24 @@ def absorb(account: bytes32, instrument: uint256, deficit: int256) -> int256:
     cause: uint256 = instrument
     cap: int256 = 0
     slice_ppm: int256 = 0
+    unpaid: uint256 = 0
     if record == 0:
         cap = convert(self.insurance_cap[cause], int256)
         slice_ppm = convert((self._safety >> 184) & 16777215, int256)
     else:  # tried before: what is left of the cap, and the pool never twice
         cause = record & 65535
         cap = convert(record >> 128, int256)
-        self.unpaid[cause] -= words._unsigned(record, 16, 112)
+        unpaid = words._unsigned(record, 16, 112)
+        self.unpaid[cause] -= unpaid
     lines: ledger_words.Lines = ledger_words._unpack(self._ledger)
     insured: int256 = min(deficit, min(lines.insurance, cap))
-    nav: int256 = max(lines.pool + ledger_words._unpack_totals(self._totals).mark, 0)
+    totals: ledger_words.Totals = ledger_words._unpack_totals(self._totals)
+    nav: int256 = max(lines.pool + totals.mark, 0)
     pooled: int256 = min(deficit - insured, nav * slice_ppm // PPM)
     rest: uint256 = convert(deficit - insured - pooled, uint256)
+    if rest != unpaid:  # the pool's line was credited with what nobody has paid: NAV is not
+        totals.mark += convert(unpaid, int256) - convert(rest, int256)
+        self._totals = ledger_words._pack_totals(totals)
     if rest > 0:
         self.unpaid[cause] += rest
         self._deficits[account] = (
@@ -435,7 +441,8 @@ def market(instrument: uint256) -> uint256[5]:
 @reentrant
 def ledger() -> (int256, uint256, uint256, int256, uint256):
     """
-    @return (pool WAD, insurance WAD, protocol micro, sum of marks WAD, sum of requirements WAD)
+    @return (pool WAD, insurance WAD, protocol micro, sum of marks less unpaid deficits WAD,
+            sum of requirements WAD)
     """
     lines: ledger_words.Lines = ledger_words._unpack(self._ledger)
     totals: ledger_words.Totals = ledger_words._unpack_totals(self._totals)

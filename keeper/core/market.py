@@ -62,7 +62,7 @@ class Lines:
     pool: int = 0  # WAD, may be negative
     insurance: int = 0  # WAD
     protocol: int = 0  # micro-USD
-    mark: int = 0  # WAD, Σ over instruments
+    mark: int = 0  # WAD, Σ over instruments, less deficits that nobody has paid
     requirement: int = 0  # WAD, Σ over instruments
 
     @property

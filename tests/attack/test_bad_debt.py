@@ -39,3 +39,56 @@ def test_x07_a_close_may_use_up_all_cash_and_not_more(world: World) -> None:
             assert world.execute(order, slot) == status
             assert world.size(trader, BTC) == (0 if status == 0 else 10**18)
             assert status == 2 or 0 <= world.cash(trader) < 10**18
+
+
+def ruin(world: World) -> bytes:
+    """A gap of the price leaves a deficit beyond insurance and the pool's slice, 1.1 M USD."""
+    (trader,) = gang(world, "ruined", 1, 450_000)
+    world.open_position(trader, BTC, 100)
+    world.post({BTC: 30_000})
+    world.liquidator.liquidate(trader, BTC, 2**255, sender=world.keeper)
+    assert world.markets.unpaid(BTC) == -world.cash(trader) > 10**24
+    return trader
+
+
+def test_p05_nobody_leaves_at_a_worth_that_a_deficit_has_taken(world: World) -> None:
+    """What a ruined account cannot pay was never the pool's, whatever its line says."""
+    provider = world.provider
+    before = lines(world)
+    trader = ruin(world)
+    after = lines(world)
+    # it won two millions, and is worth more by what the trader had and insurance has paid
+    assert after.pool > before.pool + 1_700_000 * 10**18
+    assert after.nav - before.nav < (450_000 + 250_000) * 10**18
+    assert after.nav == after.pool - world.markets.unpaid(BTC)
+
+    shares = world.pool.balanceOf(provider) // 2
+    left = world.leave_pool(provider, shares)
+    assert abs(left * 10**12 - after.nav // 2) < 10**13
+    # and who stays has as much: nobody left at the other's cost
+    assert abs(lines(world).nav - after.nav // 2) < 10**13
+
+    # paid after all, it is worth again what the line says
+    world.deposit(trader, Decimal(-world.cash(trader) // 10**12 + 1) / 10**6)
+    world.liquidator.absorb(trader, sender=world.keeper)
+    assert lines(world).nav == lines(world).pool
+
+
+def test_l12_after_a_deficit_everyone_can_leave(world: World) -> None:
+    """The last to go finds his tokens: what is shown as somebody's is there."""
+    (other,) = gang(world, "other", 1, 20_000)
+    world.open_position(other, BTC, "-0.5")
+    ruin(world)
+    assert close(world, [other], BTC) == [0]
+    won = world.cash(other) // 10**12
+    assert won > 25_000 * 10**6
+    owner = world.owner(other)
+    world.leave_pool(world.provider, world.pool.balanceOf(world.provider))
+    assert world.pool.pendingRedeemRequest(0, world.provider) == 0
+    world.clearinghouse.withdraw(other, won, owner, sender=owner)
+    assert world.usdc.balanceOf(owner) == won
+    keeper = world.account(world.keeper)
+    assert world.cash(keeper) >= 0
+    house = lines(world)
+    held = world.usdc.balanceOf(world.clearinghouse.address) * 10**12
+    assert held >= house.insurance + house.protocol * 10**12 + world.cash(keeper)

@@ -184,6 +184,8 @@ def absorb(state: State, account: AccountId, instrument: InstrumentId, deficit: 
     insured = min(deficit, lines.insurance, cap)
     pooled = min(deficit - insured, ppm_floor(max(0, lines.nav), slice_ppm))
     rest = deficit - insured - pooled
+    before = recorded.unpaid if recorded else 0
+    state.lines = replace(state.lines, mark=state.lines.mark + before - rest)
     if rest:
         state.unpaid[cause] += rest
         state.deficits[account] = Deficit(cause, rest, cap - insured)
