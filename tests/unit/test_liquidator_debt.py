@@ -100,7 +100,7 @@ def test_deficit__beyond_caps_is_recorded_and_stops_the_instrument(
     world.markets.set_safety(2_000_000, 10, 7_200, sender=world.governor)
     liquidate(world, broke)
     told = event(world, "DeficitRecorded").args
-    worth = lines(world).nav + told.pool_paid
+    worth = lines(world).nav + told.pool_paid + told.unpaid
     assert (told.insurance_paid, told.pool_paid) == (usd(300), worth * 10 // 10**6)
     rest = usd(875) - told.pool_paid
     assert told.unpaid == rest == world.markets.unpaid(BTC)
@@ -142,6 +142,20 @@ def test_absorb__tries_again_for_anyone() -> None:
     assert world.liquidator.absorb(broke, sender=passer_by) == rest  # the cap is used up
     assert world.markets.unpaid(BTC) == rest
     assert tokens_add_up(world, broke)
+
+
+def test_absorb__a_debtor_who_pays_himself_opens_the_instrument_again(
+    world: World, broke: bytes
+) -> None:
+    world.markets.set_insurance_cap(BTC, 0, sender=world.governor)
+    world.markets.set_safety(2_000_000, 0, 7_200, sender=world.governor)
+    liquidate(world, broke)
+    assert (world.markets.unpaid(BTC), market_of(world, BTC).stopped) == (usd(1_175), 1)
+    world.deposit(broke, 1_175)
+    assert world.liquidator.absorb(broke, sender=world.keeper) == 0
+    assert event(world, "DeficitRecorded").args == (broke, BTC, 0, 0, 0, 0)
+    assert world.evm.events("CashChanged") == []
+    assert (world.markets.unpaid(BTC), market_of(world, BTC).stopped) == (0, 0)
 
 
 def test_absorb__does_nothing_where_there_is_no_deficit(world: World, debtor: bytes) -> None:
@@ -302,6 +316,18 @@ def test_repay__refusals(world: World, debtor: bytes, buyer: str) -> None:
     world.evm.warp(121)
     with refuses(world, "oracle: stale price", debtor):
         buy(world, debtor, buyer, USD)
+
+
+def test_repay__needs_fresh_prices_of_all_that_the_debtor_has(
+    world: World, debtor: bytes, buyer: str
+) -> None:
+    world.add_collateral(debtor, world.wbtc, "0.001")
+    world.evm.warp(121)
+    world.post({ETH: 2_300})
+    with refuses(world, "oracle: stale price", debtor):
+        buy(world, debtor, buyer, USD)
+    world.post({BTC: 50_000})
+    buy(world, debtor, buyer, USD)
 
 
 def test_repay__the_debtor_may_himself(world: World, debtor: bytes) -> None:

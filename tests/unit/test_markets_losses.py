@@ -286,7 +286,9 @@ def test_absorb__what_nobody_pays_is_recorded_and_stops_the_instrument(
     caps(house, "300", 20)  # 200 of 10,000,000 and a little
     pool = house.lines.nav * 20 // 10**6
     rest = usd(1_000) - usd(300) - pool
+    worth = house.lines.nav
     assert paid_by(absorb(house, "1000")) == (usd(300), pool, rest)
+    assert house.lines.nav == worth - pool - rest  # what nobody has paid is not the pool's
     assert house.markets.unpaid(BTC) == rest
     assert (house.market(BTC).stopped, house.market(ETH).stopped) == (1, 0)
     for size in ("0.1", "-8.1"):
@@ -331,6 +333,29 @@ def test_absorb__a_record_ends_when_all_is_paid_and_the_next_one_starts_anew(hou
     caps(house, "70", 0, instrument=ETH)
     told = absorb(house, "100", instrument=ETH)
     assert (paid_by(told), told.instrument) == ((usd(70), 0, usd(30)), ETH)
+
+
+def test_absorb__learns_that_the_debtors_have_paid_and_opens_the_instrument(
+    house: House, long: Holder
+) -> None:
+    caps(house, "0", 0)
+    absorb(house, "1000")
+    absorb(house, "40", account=OTHER)
+    worth = house.lines.nav
+    assert paid_by(absorb(house, "0")) == (0, 0, 0)
+    assert house.lines.nav == worth + usd(1_000)
+    assert (house.markets.unpaid(BTC), house.market(BTC).stopped) == (usd(40), 1)
+    with house.refuses("fill: limit"):
+        long.trade(1)
+    assert paid_by(absorb(house, "0", account=OTHER)) == (0, 0, 0)
+    assert (house.markets.unpaid(BTC), house.market(BTC).stopped) == (0, 0)
+    long.trade(1)
+
+
+def test_absorb__of_nothing_tells_nothing(house: House) -> None:
+    with house.world.evm.trial():
+        assert house.markets.absorb(VICTIM, BTC, 0, sender=house.sender) == 0
+        assert house.world.evm.events() == []
 
 
 def test_absorb__debt_that_no_instrument_caused_has_a_cap_of_its_own(house: House) -> None:
