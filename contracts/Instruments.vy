@@ -99,6 +99,7 @@ risk_words: HashMap[uint256, uint256]           # by instrument
 fill_words: HashMap[uint256, uint256]           # by instrument
 limit_words: HashMap[uint256, uint256]          # by instrument
 underlying_words: HashMap[uint256, uint256]     # by underlying
+margin_words: HashMap[uint256, uint256]         # by instrument; follows from risk and underlying
 underlying_gaps: public(HashMap[uint256, Gaps]) # by underlying; asked by the setters alone
 
 
@@ -121,7 +122,8 @@ def __init__(owner: address, oracle_hub: IOracleHub):
 @reentrant
 def terms(instrument: uint256) -> (uint256, uint256, uint256, uint256):
     """
-    @notice The four words of an instrument, for modules/terms.vy to decode.
+    @notice The four words of an instrument, complete, for modules/terms.vy to decode. The acts
+            ask for less, below: of futures nobody needs strike, class, cluster and rho.
     @return (risk word, fill word, limit word, underlying word)
     @custom:reverts instruments: unknown instrument
     """
@@ -137,13 +139,40 @@ def terms(instrument: uint256) -> (uint256, uint256, uint256, uint256):
 @external
 @view
 @reentrant
+def trade_terms(instrument: uint256) -> (uint256, uint256, uint256, uint256):
+    """
+    @notice What a trade asks: (risk word, fill word, limit word, underlying word).
+    @custom:reverts instruments: unknown instrument
+    """
+    risk: uint256 = 0
+    underlying: uint256 = 0
+    risk, underlying = self._margin_terms(instrument)
+    return risk, self.fill_words[instrument], self.limit_words[instrument], underlying
+
+
+@external
+@view
+@reentrant
+def mark_terms(instrument: uint256) -> (uint256, uint256, uint256):
+    """
+    @notice What funding and the pool's mark ask: (risk word, fill word, underlying word).
+    @custom:reverts instruments: unknown instrument
+    """
+    risk: uint256 = 0
+    underlying: uint256 = 0
+    risk, underlying = self._margin_terms(instrument)
+    return risk, self.fill_words[instrument], underlying
+
+
+@external
+@view
+@reentrant
 def risk_terms(instrument: uint256) -> (uint256, uint256):
     """
     @notice What margin asks: (risk word, underlying word).
     @custom:reverts instruments: unknown instrument
     """
-    risk: uint256 = self._risk(instrument)
-    return risk, self.underlying_words[term_words._underlying(risk)]
+    return self._margin_terms(instrument)
 
 
 @external
@@ -199,6 +228,7 @@ def set_underlying(underlying: uint256, terms: term_words.UnderlyingTerms, gaps:
     self._set_underlying(underlying, terms, gaps)
     for instrument: uint256 in range(1, self.count + 1, bound=MAX_INSTRUMENTS):
         if term_words._underlying(self.risk_words[instrument]) == underlying:
+            self._store_margin(instrument)
             self._check_fit(instrument)
 
 
@@ -318,6 +348,27 @@ def _risk(instrument: uint256) -> uint256:
 
 @internal
 @view
+def _margin_terms(instrument: uint256) -> (uint256, uint256):
+    """
+    @return (risk word, underlying word), as far as margin of futures asks
+    """
+    word: uint256 = self.margin_words[instrument]
+    assert word != 0, "instruments: unknown instrument"
+    return term_words._split(word)
+
+
+@internal
+def _store_margin(instrument: uint256):
+    """
+    @notice Follow a change of an instrument's risk word or of its underlying's.
+    """
+    risk: uint256 = self.risk_words[instrument]
+    underlying: uint256 = self.underlying_words[term_words._underlying(risk)]
+    self.margin_words[instrument] = term_words._margin(risk, underlying)
+
+
+@internal
+@view
 def _check_fit(instrument: uint256):
     """
     @notice What a liquidation costs must fit twice (docs/SPEC.md 7.10): between plain initial
@@ -379,6 +430,7 @@ def _set_risk(instrument: uint256, terms: term_words.RiskTerms):
         terms.funding_cap_ppm_per_day, 1, MAX_FUNDING_CAP_PPM, "terms: funding cap out of range"
     )
     self.risk_words[instrument] = term_words._pack_risk(terms)
+    self._store_margin(instrument)
     log RiskTermsChanged(instrument=instrument, terms=terms)
 
 

@@ -217,12 +217,8 @@ def liquidation_price(account: bytes32, instrument: uint256) -> (uint256, uint25
             Both are the stored price when the account is below maintenance already.
     @custom:reverts instruments: unknown instrument
     """
-    risk: uint256 = 0
-    fill: uint256 = 0
-    limit: uint256 = 0
-    underlying: uint256 = 0
-    risk, fill, limit, underlying = staticcall INSTRUMENTS.terms(instrument)
-    return self._liquidation_prices(self._holdings(account), terms._feed(underlying))
+    feed: uint256 = terms._feed((staticcall INSTRUMENTS.risk_terms(instrument))[1])
+    return self._liquidation_prices(self._holdings(account), feed)
 
 
 # ---------------------------------------------------------------- what an act would do

@@ -100,8 +100,8 @@ def accrue(instruments: DynArray[uint256, 16]):
     risk: IRiskEngine = self._risk_engine()
     for instrument: uint256 in instruments:
         m: market_words.Market = self._accrued(instrument)
-        q: IRiskEngine.Quote = staticcall risk.quote(
-            instrument, LEVEL_ANY, 0, m.long_interest - m.short_interest
+        q: IRiskEngine.Quote = staticcall risk.mark(
+            instrument, LEVEL_ANY, m.long_interest - m.short_interest
         )
         self._store(instrument, q, m, 0, 0, 0)
 
@@ -119,8 +119,8 @@ def mark_all(since: uint256) -> (int256, uint256):
         if self._markets[i + 1][2] & INTEREST == 0:
             continue
         m: market_words.Market = self._accrued(i + 1)
-        q: IRiskEngine.Quote = staticcall risk.quote(
-            i + 1, LEVEL_FRESH, 0, m.long_interest - m.short_interest
+        q: IRiskEngine.Quote = staticcall risk.mark(
+            i + 1, LEVEL_FRESH, m.long_interest - m.short_interest
         )
         assert q.slot >= since, "market: price before request"
         self._store(i + 1, q, m, 0, 0, 0)
@@ -259,8 +259,8 @@ def settle(instrument: uint256, size: int256, settled: int256) -> (int256, int25
     """
     self._only_clearinghouse()
     m: market_words.Market = self._accrued(instrument)
-    q: IRiskEngine.Quote = staticcall self._risk_engine().quote(
-        instrument, LEVEL_TIGHT, 0, m.long_interest - m.short_interest
+    q: IRiskEngine.Quote = staticcall self._risk_engine().mark(
+        instrument, LEVEL_TIGHT, m.long_interest - m.short_interest
     )
     index: int256 = m.short_index
     if size > 0:

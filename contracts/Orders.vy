@@ -479,12 +479,7 @@ def _executable(c: IOrders.Commitment, slot: uint256) -> bool:
 @internal
 @view
 def _feed(instrument: uint256) -> uint256:
-    risk: uint256 = 0
-    fill: uint256 = 0
-    limit: uint256 = 0
-    underlying: uint256 = 0
-    risk, fill, limit, underlying = staticcall INSTRUMENTS.terms(instrument)
-    return terms._feed(underlying)
+    return terms._feed((staticcall INSTRUMENTS.risk_terms(instrument))[1])
 
 
 # ---------------------------------------------------------------- words

@@ -153,18 +153,20 @@ def quote(
     @param net_size WAD, longs less shorts
     """
     q: IRiskEngine.Quote = empty(IRiskEngine.Quote)
-    q.risk, q.fill, q.limit, q.underlying = staticcall INSTRUMENTS.terms(instrument)
-    stored: uint256 = staticcall ORACLE_HUB.price(terms._feed(q.underlying), level)
-    kind: uint256 = terms._kind(q.risk)
-    q.index = quotes._price(stored)
-    q.slot = quotes._slot(stored)
-    q.fair = pricing._fair(kind, q.index)
-    q.payoff = pricing._payoff(kind, q.index)
-    q.fill_fair = q.fair
-    if fill_index != 0:
-        q.fill_fair = pricing._fair(kind, fill_index)
-    q.requirement = self._pool_requirement(q.underlying, net_size, q.index)
-    return q
+    q.risk, q.fill, q.limit, q.underlying = staticcall INSTRUMENTS.trade_terms(instrument)
+    return self._quoted(q, level, fill_index, net_size)
+
+
+@external
+@view
+@reentrant
+def mark(instrument: uint256, level: uint256, net_size: int256) -> IRiskEngine.Quote:
+    """
+    @notice The same for who does not trade: without the word of limits, at the stored price.
+    """
+    q: IRiskEngine.Quote = empty(IRiskEngine.Quote)
+    q.risk, q.fill, q.underlying = staticcall INSTRUMENTS.mark_terms(instrument)
+    return self._quoted(q, level, 0, net_size)
 
 
 @external
@@ -217,7 +219,7 @@ def order_margin(
     fill: uint256 = 0
     limit: uint256 = 0
     underlying: uint256 = 0
-    risk, fill, limit, underlying = staticcall INSTRUMENTS.terms(instrument)
+    risk, fill, limit, underlying = staticcall INSTRUMENTS.trade_terms(instrument)
     level: uint256 = LEVEL_TIGHT
     if reducing:
         level = LEVEL_RECENT
@@ -272,7 +274,7 @@ def relief(
     fill: uint256 = 0
     limit: uint256 = 0
     underlying: uint256 = 0
-    risk, fill, limit, underlying = staticcall INSTRUMENTS.terms(instrument)
+    risk, fill, limit, underlying = staticcall INSTRUMENTS.trade_terms(instrument)
     index: uint256 = quotes._price(
         staticcall ORACLE_HUB.price(terms._feed(underlying), LEVEL_FRESH)
     )
@@ -301,6 +303,25 @@ def relief(
             terms._concentration_ppm(underlying) * (2 * exposure - liquidity) * PPM // liquidity
         )
     return r
+
+
+@internal
+@view
+def _quoted(
+    terms_only: IRiskEngine.Quote, level: uint256, fill_index: uint256, net_size: int256
+) -> IRiskEngine.Quote:
+    q: IRiskEngine.Quote = terms_only
+    stored: uint256 = staticcall ORACLE_HUB.price(terms._feed(q.underlying), level)
+    kind: uint256 = terms._kind(q.risk)
+    q.index = quotes._price(stored)
+    q.slot = quotes._slot(stored)
+    q.fair = pricing._fair(kind, q.index)
+    q.payoff = pricing._payoff(kind, q.index)
+    q.fill_fair = q.fair
+    if fill_index != 0:
+        q.fill_fair = pricing._fair(kind, fill_index)
+    q.requirement = self._pool_requirement(q.underlying, net_size, q.index)
+    return q
 
 
 @internal

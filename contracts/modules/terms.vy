@@ -6,14 +6,16 @@
 @custom:units ppm = 10^-6, bps = 10^-4, _wad = 10^-18; the decoders of amounts in USD answer
         in WAD, so that nobody outside multiplies
 @custom:layout bits, from 0 up
-        risk        kind 8, underlying 16, strike_wad 96, period_seconds 32, oi_rate_ppm 32,
-                    reserve_milli 32, funding_cap_ppm_per_day 32, strike_class 8
+        risk        kind 8, underlying 16, period_seconds 24, oi_rate_ppm 24, reserve_milli 24,
+                    funding_cap_ppm_per_day 24, strike_wad 96, strike_class 8
         fill        depth_wad 128, premium_max_ppm 24, maker_ppm 24, taker_ppm 24,
                     gap_ppm_per_year 24, lapse_ppm 24, status 8
         limit       oi_cap_wad 96, oi_cap_usd 48, min_notional_usd 24, lambda_ppm 20,
                     penalty_ppm 20, liquidator_bps 14, fee_insurance_bps 14, fee_protocol_bps 14
         underlying  feed 16, shock_ppm 24, factor_ppm 24, liquidity_usd 48,
                     concentration_ppm 24, cluster 8, rho_ppm 24
+        margin      the first 120 bits of risk, the first 136 of underlying: all that margin of
+                    a future asks, in one storage slot
 """
 
 from contracts.modules import words
@@ -32,9 +34,9 @@ MASK_14: constant(uint256) = 2**14 - 1
 MASK_16: constant(uint256) = 2**16 - 1
 MASK_20: constant(uint256) = 2**20 - 1
 MASK_24: constant(uint256) = 2**24 - 1
-MASK_32: constant(uint256) = 2**32 - 1
 MASK_48: constant(uint256) = 2**48 - 1
 MASK_96: constant(uint256) = 2**96 - 1
+MASK_120: constant(uint256) = 2**120 - 1
 MASK_128: constant(uint256) = 2**128 - 1
 
 
@@ -91,12 +93,12 @@ def _pack_risk(terms: RiskTerms) -> uint256:
     return (
         words._put_unsigned(terms.kind, 0, 8)
         | words._put_unsigned(terms.underlying, 8, 16)
-        | words._put_unsigned(terms.strike_wad, 24, 96)
-        | words._put_unsigned(terms.period_seconds, 120, 32)
-        | words._put_unsigned(terms.oi_rate_ppm, 152, 32)
-        | words._put_unsigned(terms.reserve_milli, 184, 32)
-        | words._put_unsigned(terms.funding_cap_ppm_per_day, 216, 32)
-        | words._put_unsigned(terms.strike_class, 248, 8)
+        | words._put_unsigned(terms.period_seconds, 24, 24)
+        | words._put_unsigned(terms.oi_rate_ppm, 48, 24)
+        | words._put_unsigned(terms.reserve_milli, 72, 24)
+        | words._put_unsigned(terms.funding_cap_ppm_per_day, 96, 24)
+        | words._put_unsigned(terms.strike_wad, 120, 96)
+        | words._put_unsigned(terms.strike_class, 216, 8)
     )
 
 
@@ -168,6 +170,24 @@ def _unpack_fill(fill: uint256) -> FillTerms:
     )
 
 
+# margin word
+
+
+@internal
+@pure
+def _margin(risk: uint256, underlying: uint256) -> uint256:
+    return (risk & MASK_120) | (underlying << 120)
+
+
+@internal
+@pure
+def _split(margin: uint256) -> (uint256, uint256):
+    """
+    @return (risk word of a future, underlying word without cluster and rho)
+    """
+    return margin & MASK_120, margin >> 120
+
+
 # risk word
 
 
@@ -189,7 +209,7 @@ def _strike(risk: uint256) -> uint256:
     """
     @return WAD quote
     """
-    return (risk >> 24) & MASK_96
+    return (risk >> 120) & MASK_96
 
 
 @internal
@@ -198,13 +218,13 @@ def _period(risk: uint256) -> uint256:
     """
     @return seconds
     """
-    return (risk >> 120) & MASK_32
+    return (risk >> 24) & MASK_24
 
 
 @internal
 @pure
 def _oi_rate_ppm(risk: uint256) -> uint256:
-    return (risk >> 152) & MASK_32
+    return (risk >> 48) & MASK_24
 
 
 @internal
@@ -213,7 +233,7 @@ def _reserve(risk: uint256) -> uint256:
     """
     @return WAD quote
     """
-    return ((risk >> 184) & MASK_32) * MILLI
+    return ((risk >> 72) & MASK_24) * MILLI
 
 
 @internal
@@ -222,13 +242,13 @@ def _funding_cap_ppm(risk: uint256) -> uint256:
     """
     @return ppm of the index price a day
     """
-    return (risk >> 216) & MASK_32
+    return (risk >> 96) & MASK_24
 
 
 @internal
 @pure
 def _strike_class(risk: uint256) -> uint256:
-    return risk >> 248
+    return risk >> 216
 
 
 # fill word

@@ -11,11 +11,11 @@ from keeper.core.words import Layout
 RISK = Layout(
     kind=8,
     underlying=16,
+    period_seconds=24,
+    oi_rate_ppm=24,
+    reserve_milli=24,
+    funding_cap_ppm_per_day=24,
     strike_wad=96,
-    period_seconds=32,
-    oi_rate_ppm=32,
-    reserve_milli=32,
-    funding_cap_ppm_per_day=32,
     margin_class=8,
 )
 FILL = Layout(

@@ -164,6 +164,43 @@ def within_bounds(chance: random.Random, underlying: int) -> Terms:
     )
 
 
+def shares(instruments: Contract, number: int) -> bool:
+    """Whether what acts ask of an instrument is its words, without what only options and
+    portfolios need."""
+    known = decode(*instruments.terms(number))
+    alone = replace(known, underlying=replace(known.underlying, cluster=0, rho_ppm=0))
+    risk, filled, limit, underlying = encode(alone)
+    return bool(
+        instruments.risk_terms(number) == (risk, underlying)
+        and instruments.mark_terms(number) == (risk, filled, underlying)
+        and instruments.trade_terms(number) == (risk, filled, limit, underlying)
+    )
+
+
+def test_terms_of_acts__follow_every_change(
+    instruments: Contract, governor: str, seed: int
+) -> None:
+    chance = random.Random(seed)
+    for number in (1, 2):
+        add_underlying(instruments, governor, within_bounds(chance, number), (1, 1))
+    for _ in range(6):
+        terms = within_bounds(chance, chance.choice((1, 2)))
+        risk = replace(terms.risk, underlying=chance.choice((1, 2)))
+        add_instrument(instruments, governor, replace(terms, risk=risk))
+    for number in range(1, 7):
+        assert shares(instruments, number)
+    for _ in range(10):
+        place, number = chance.choice((1, 2)), chance.randint(1, 6)
+        terms = within_bounds(chance, place)
+        feed = decode(*instruments.terms(number)).underlying.feed
+        under = decode(*instruments.terms(number)).risk.underlying
+        changed = replace(terms.underlying, feed=feed)
+        instruments.set_underlying(under, astuple(changed), (1, 1), sender=governor)
+        instruments.set_risk_terms(number, *astuple(terms.risk)[3:7], sender=governor)
+        assert decode(*instruments.terms(number)).underlying == changed
+        assert all(shares(instruments, one) for one in range(1, 7))
+
+
 def test_risk_terms__are_the_words_of_margin(instruments: Contract, governor: str) -> None:
     for feed in (1, 2):
         terms = replace(WIDE, underlying=replace(WIDE.underlying, feed=FeedId(feed)))
@@ -173,13 +210,14 @@ def test_risk_terms__are_the_words_of_margin(instruments: Contract, governor: st
         add_instrument(instruments, governor, replace(WIDE, risk=risk))
     words = {one: instruments.terms(one) for one in (1, 2, 3)}
     for one in (3, 1, 2):
-        assert instruments.risk_terms(one) == (words[one][0], words[one][3])
+        assert shares(instruments, one)
     assert words[1][3] == words[3][3] != words[2][3]
 
 
 def test_unknown__instruments_and_underlyings_are_refused(wide: Contract, governor: str) -> None:
     for one in (0, 2, HUGE):
-        for view in (wide.terms, wide.max_leverage_ppm, wide.risk_terms):
+        views = (wide.terms, wide.trade_terms, wide.mark_terms, wide.risk_terms)
+        for view in (*views, wide.max_leverage_ppm):
             with refused("instruments: unknown instrument"):
                 view(one)
         for setter, arguments in (

@@ -275,7 +275,7 @@ def test_quote__value_and_terms(world: World) -> None:
     assert (asked.index, asked.fair, asked.payoff, asked.fill_fair) == (usd(50_000),) * 4
     assert asked.slot == world.hub.latest_slot(BTC)
     words = asked.risk, asked.fill, asked.limit, asked.underlying
-    assert words == tuple(world.instruments.terms(BTC))
+    assert words == tuple(world.instruments.trade_terms(BTC))
     other = world.risk_engine.quote(BTC, TIGHT, usd(51_000), 0)
     assert other == asked._replace(fill_fair=usd(51_000))
     for net in (0, usd(3), -usd(3)):
@@ -283,6 +283,14 @@ def test_quote__value_and_terms(world: World) -> None:
         needed = world.risk_engine.pool_requirement(*about)
         assert world.risk_engine.quote(BTC, TIGHT, 0, net).requirement == needed
         assert (needed == 0) == (net == 0)
+
+
+def test_mark__is_the_quote_without_limits(world: World) -> None:
+    quoted = world.risk_engine.quote(BTC, FRESH, 0, usd(7))
+    assert world.risk_engine.mark(BTC, FRESH, usd(7)) == quoted._replace(limit=0)
+    world.evm.warp(121)
+    with refused("oracle: stale price"):
+        world.risk_engine.mark(BTC, FRESH, 0)
 
 
 def test_quote__asks_for_its_level(world: World) -> None:
