@@ -413,7 +413,7 @@ def usd(amount: int) -> str:
     return f"{Decimal(amount) / WAD:,.2f}"
 
 
-def percent(ppm: int) -> str:
+def percent(ppm: int | Decimal) -> str:
     return f"{Decimal(ppm) / 10_000:.4f}".rstrip("0").rstrip(".") + " %"
 
 
