@@ -198,6 +198,13 @@ class Parameters(_Section):
                     raise ValueError(
                         f'{section}.{name}.{key} = "{value}": expected one of {", ".join(known)}'
                     )
+        for symbol, token in self.collateral.items():
+            if token.haircut_percent < self.debt.sale_discount_percent:
+                raise ValueError(
+                    f"collateral.{symbol}.haircut_percent = {token.haircut_percent}: expected at "
+                    f"least debt.sale_discount_percent, {self.debt.sale_discount_percent}: a sale "
+                    "at a larger discount than the haircut lowers equity"
+                )
         if self.oracle.quorum > self.oracle.reporters:
             raise ValueError(
                 f"oracle.quorum = {self.oracle.quorum}: "

@@ -69,6 +69,11 @@ def test_devnet__every_market_is_whole() -> None:
             "quorum = 6",
             "oracle.quorum = 6: expected no more than oracle.reporters = 5",
         ),
+        (
+            "sale_discount_percent = 3 ",
+            "sale_discount_percent = 13 ",
+            "collateral.WETH.haircut_percent = 12: expected at least debt.sale_discount_percent, 13",
+        ),
         ('kind = "future"', 'kind = "option"', "instruments.BTC-PERP.kind = option: "),
         (
             'underlying = "SOL"',
