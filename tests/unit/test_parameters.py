@@ -72,7 +72,7 @@ def test_devnet__every_market_is_whole() -> None:
         (
             "sale_discount_percent = 3 ",
             "sale_discount_percent = 13 ",
-            "collateral.WETH.haircut_percent = 12: expected at least debt.sale_discount_percent, 13",
+            "collateral.WETH.haircut_percent = 12: expected at least debt.sale_discount",
         ),
         ('kind = "future"', 'kind = "option"', "instruments.BTC-PERP.kind = option: "),
         (
