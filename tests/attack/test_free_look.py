@@ -79,7 +79,7 @@ def test_x01_of_several_reductions_only_the_best_is_free(world: World) -> None:
     """One at every second, the best is executed; the rest find nothing to reduce."""
     first, _ = in_two_buckets(world)
     orders = [world.order(first, BTC, -1, reduce_only=True) for _ in range(3)]
-    slots = []
+    slots: list[int] = []
     for order in orders:
         world.commit(order)
     for order, price in zip(orders, (50_000, 50_100, 49_900), strict=True):
