@@ -50,13 +50,18 @@ class Rounds:
         self._store, self._submitter, self._reporter = store, submitter, reporter
         self._metrics = metrics
         self._desk = Desk(addresses)
+        self._looked_at: tuple[object, ...] = ()  # head and reports of the last posting
 
     def post(self, index: Index, head: Header) -> int:
         """Post what is due of the reports that this keeper holds; how many transactions went."""
         if self._reporter is None or not self._config.duties.prices:
             return 0
-        settings, feeds = self._config.prices, list(index.feeds)
-        said = {feed: self._reporter.said(feed) for feed in feeds}
+        settings = self._config.prices
+        said = {feed: self._reporter.said(feed) for feed in index.feeds}
+        newest = [reports[-1].report.slot for reports in said.values() if reports]
+        looked_at = (head.hash, *newest)
+        if looked_at == self._looked_at:
+            return 0  # nothing is new since the last look
         chosen = schedule.postings(
             index,
             {feed: [one.report for one in all_said] for feed, all_said in said.items()},
@@ -80,6 +85,7 @@ class Rounds:
                 each = [self._post(self._reporter, index, head, [one], seen) for one in batch]
                 sent += each.count(Result.SENT)
             sent += result is Result.SENT
+        self._looked_at = looked_at
         return sent
 
     def _post(
