@@ -36,7 +36,7 @@ exports: (ownable.owner, ownable.transfer_ownership)
 WAD: constant(int256) = 10**18
 PPM: constant(int256) = 10**6
 MAX_POSITIONS: constant(uint256) = 16
-ADDRESS_MASK: constant(uint256) = 2**160 - 1
+MASK_128: constant(uint256) = 2**128 - 1
 
 LEVEL_RECENT: constant(uint256) = 1
 LEVEL_TIGHT: constant(uint256) = 3
@@ -657,7 +657,8 @@ def _check_filled(
     level: uint256 = LEVEL_TIGHT
     if reducing:
         level = LEVEL_RECENT
-    s: IClearinghouse.Assessment = self._assessed(account, level, 0, 0)
+    risk: IRiskEngine = IRiskEngine(o.risk_engine)
+    s: IClearinghouse.Assessment = self._assessed_by(risk, account, level, 0, 0)
     if reducing:
         if (
             s.equity * convert(before.maintenance, int256)
@@ -667,7 +668,7 @@ def _check_filled(
     needed: int256 = convert(s.initial + s.reserved + o.crowding, int256)
     assert s.equity_initial >= needed, "fill: margin"
     if slot != o.slot:
-        s = self._assessed(account, level, o.feed, fill_index)
+        s = self._assessed_by(risk, account, level, o.feed, fill_index)
         needed = convert(s.initial + s.reserved + o.crowding, int256)
         assert s.equity_initial >= needed, "fill: margin"
 
@@ -731,6 +732,14 @@ def _order_terms(
 def _assessed(
     account: bytes32, level: uint256, feed: uint256, price: uint256
 ) -> IClearinghouse.Assessment:
+    return self._assessed_by(self._risk_engine, account, level, feed, price)
+
+
+@internal
+@view
+def _assessed_by(
+    risk: IRiskEngine, account: bytes32, level: uint256, feed: uint256, price: uint256
+) -> IClearinghouse.Assessment:
     """
     @notice Equity and requirement of an account (docs/SPEC.md 7), with a WAD price in the place
             of one feed's stored one when feed is not 0
@@ -738,7 +747,7 @@ def _assessed(
     a: account_words.Account = account_words._unpack(self._accounts[account])
     r: IRiskEngine.Requirement = empty(IRiskEngine.Requirement)
     if a.count != 0:
-        r = staticcall self._risk_engine.requirement(
+        r = staticcall risk.requirement(
             account_words._mode(account, a.mode), self._book(account, a), level, feed, price
         )
     return self._weighed(account, a, r, level)
@@ -793,7 +802,8 @@ def _book(
         if a.count > 2:
             tail = self._tails[account]
         for i: uint256 in range(a.count, bound=16):
-            book.append(self._held(account, account_words._id_at(a.heads, tail, i)))
+            instrument: uint256 = account_words._id_at(a.heads, tail, i)
+            book.append(self._position(instrument, self._positions[account][instrument]))
     return book
 
 
@@ -803,21 +813,38 @@ def _book(
 @internal
 @view
 def _held(account: bytes32, instrument: uint256) -> IRiskEngine.Position:
-    first: uint256 = self._positions[account][instrument][0]
-    p: IRiskEngine.Position = empty(IRiskEngine.Position)
-    p.instrument = instrument
-    if first != 0:
-        p.size = words._signed(first, 0, 128)
-        p.notional = words._signed(first, 128, 128)
-        p.settled = convert(convert(self._positions[account][instrument][1], bytes32), int256)
-    return p
+    """
+    @notice A position that may not be there: then the second word is not read
+    """
+    w: uint256[2] = [self._positions[account][instrument][0], 0]
+    if w[0] != 0:
+        w[1] = self._positions[account][instrument][1]
+    return self._position(instrument, w)
+
+
+@internal
+@pure
+def _position(instrument: uint256, w: uint256[2]) -> IRiskEngine.Position:
+    return IRiskEngine.Position(
+        instrument=instrument,
+        size=convert(convert(w[0] << 128, bytes32), int256) >> 128,
+        notional=convert(convert(w[0], bytes32), int256) >> 128,
+        settled=convert(convert(w[1], bytes32), int256),
+    )
 
 
 @internal
 def _store_held(account: bytes32, p: IRiskEngine.Position):
+    """
+    @dev What is signed fits 128 bits when it is below 2^128 after adding 2^127, modulo 2^256.
+    """
+    size: uint256 = convert(convert(p.size, bytes32), uint256)
+    notional: uint256 = convert(convert(p.notional, bytes32), uint256)
+    assert (
+        (unsafe_add(size, 2**127) >> 128) | (unsafe_add(notional, 2**127) >> 128) == 0
+    ), "word: value too large"
     self._positions[account][p.instrument] = [
-        words._put_signed(p.size, 0, 128) | words._put_signed(p.notional, 128, 128),
-        convert(convert(p.settled, bytes32), uint256),
+        (size & MASK_128) | (notional << 128), convert(convert(p.settled, bytes32), uint256)
     ]
 
 

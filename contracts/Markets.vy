@@ -566,6 +566,7 @@ def _trade(
     )
     o.slot = q.slot
     o.feed = terms._feed(q.underlying)
+    o.risk_engine = self._risk_engine().address
     return o
 
 

@@ -159,7 +159,7 @@ def pull(feed: uint256, hint: uint256) -> bool:
     previous: uint256 = 0
     price_wad, conf_ppm, slot, previous = staticcall IPriceSource(source).read(hint)
     self._check_slot(slot, previous, feed_words._grid(state))
-    mantissa: uint256 = price_wad // self._unit(state)
+    mantissa: uint256 = price_wad // feed_words._unit(state)
     assert mantissa != 0, "oracle: price is zero"
     assert mantissa <= quotes.MAX_MANTISSA, "oracle: price too large"
 
@@ -212,12 +212,13 @@ def slot_price(feed: uint256, slot: uint256) -> (uint256, uint256, uint256, uint
     state: uint256 = self._listed_state(feed)
     word: uint256 = self.ring[self._ring_key(feed, slot, state)]
     assert slot != 0 and quotes._slot_time(word) == slot, "oracle: slot not in ring"
-    unit: uint256 = self._unit(state)
+    unit: uint256 = feed_words._unit(state)
+    # mantissas below 2^56 times at most 10^18; a gap is no longer than its slot is late
     return (
-        quotes._slot_high(word) * unit,
-        quotes._slot_low(word) * unit,
-        quotes._slot_median(word) * unit,
-        slot - quotes._slot_gap(word),
+        unsafe_mul(quotes._slot_high(word), unit),
+        unsafe_mul(quotes._slot_low(word), unit),
+        unsafe_mul(quotes._slot_median(word), unit),
+        unsafe_sub(slot, quotes._slot_gap(word)),
     )
 
 
@@ -259,7 +260,7 @@ def state(feed: uint256) -> IOracleHub.FeedState:
     if slot == 0:
         return empty(IOracleHub.FeedState)
     return IOracleHub.FeedState(
-        price_wad=feed_words._median(word) * self._unit(word),
+        price_wad=feed_words._median(word) * feed_words._unit(word),
         conf_ppm=feed_words._conf_ppm(word),
         slot=slot,
         previous=slot - feed_words._gap(word),
@@ -430,13 +431,12 @@ def _quote(feed: uint256, level: uint256) -> uint256:
         limit: uint256 = feed_words._max_age(word)
         if level == LEVEL_RECENT:
             limit = feed_words._max_age_recent(word)
-        assert block.timestamp - slot <= limit, "oracle: stale price"
+        # no slot is stored before its time
+        assert unsafe_sub(block.timestamp, slot) <= limit, "oracle: stale price"
         if level >= LEVEL_TIGHT:
             tight: bool = feed_words._conf_ppm(word) <= feed_words._conf_max_ppm(word)
             assert tight, "oracle: wide confidence"
-    # a mantissa below 2^56 times at most 10^18
-    price_wad: uint256 = unsafe_mul(feed_words._median(word), self._unit(word))
-    return quotes._pack(price_wad, feed_words._conf_ppm(word), slot, feed_words._gap(word))
+    return feed_words._quoted(word)
 
 
 @internal
@@ -453,16 +453,6 @@ def _level(word: uint256) -> uint256:
     if feed_words._conf_ppm(word) > feed_words._conf_max_ppm(word):
         return LEVEL_FRESH
     return LEVEL_TIGHT
-
-
-@internal
-@pure
-def _unit(state: uint256) -> uint256:
-    """
-    @return WAD in one unit of the feed's mantissa
-    """
-    # decimals are no more than 18: neither the difference nor the power can wrap
-    return pow_mod256(10, unsafe_sub(WAD_DECIMALS, feed_words._decimals(state)))
 
 
 @internal

@@ -51,6 +51,10 @@ MAX_PRICE: constant(uint256) = 2**128    # WAD
 MAX_FEE: constant(uint256) = 2**92       # WAD
 MAX_BUFFER_PPM: constant(uint256) = 10**6
 
+MASK_16: constant(uint256) = 2**16 - 1
+MASK_40: constant(uint256) = 2**40 - 1
+MASK_92: constant(uint256) = 2**92 - 1
+
 CLEARINGHOUSE: public(immutable(IClearinghouse))
 INSTRUMENTS: public(immutable(IInstruments))
 ORACLE_HUB: public(immutable(IOracleHub))
@@ -514,13 +518,13 @@ def _pack(c: IOrders.Commitment) -> uint256:
 @internal
 @pure
 def _unpack(word: uint256) -> IOrders.Commitment:
-    due: uint256 = words._unsigned(word, 0, 40)
+    due: uint256 = word & MASK_40
     return IOrders.Commitment(
         due=due,
-        deadline=due + words._unsigned(word, 40, 16),
-        feed=words._unsigned(word, 56, 16),
-        reserved=words._unsigned(word, 72, 92),
-        lapse=words._unsigned(word, 164, 92),
+        deadline=due + ((word >> 40) & MASK_16),
+        feed=(word >> 56) & MASK_16,
+        reserved=(word >> 72) & MASK_92,
+        lapse=word >> 164,
     )
 
 

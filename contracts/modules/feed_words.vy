@@ -17,6 +17,7 @@ MASK_16: constant(uint256) = 2**16 - 1
 MASK_24: constant(uint256) = 2**24 - 1
 MASK_40: constant(uint256) = 2**40 - 1
 MASK_56: constant(uint256) = 2**56 - 1
+MASK_64: constant(uint256) = 2**64 - 1
 
 PRICE_BITS: constant(uint256) = 144
 PRICE_PART: constant(uint256) = 2**PRICE_BITS - 1
@@ -60,6 +61,27 @@ def _with_limits(
         | (grid_seconds << 224)
         | (ring_length << 240)
     )
+
+
+@internal
+@pure
+def _quoted(state: uint256) -> uint256:
+    """
+    @notice The price as a quote word of modules/quotes.vy: a mantissa below 2^56 times at most
+            10^18, confidence at bit 128, slot and gap together at bit 160.
+    """
+    price_wad: uint256 = unsafe_mul(state & MASK_56, self._unit(state))
+    return price_wad | (((state >> 56) & MASK_24) << 128) | (((state >> 80) & MASK_64) << 160)
+
+
+@internal
+@pure
+def _unit(state: uint256) -> uint256:
+    """
+    @return WAD in one unit of the feed's mantissa
+    """
+    # decimals are no more than 18: neither the difference nor the power can wrap
+    return pow_mod256(10, unsafe_sub(18, (state >> PRICE_BITS) & MASK_8))
 
 
 @internal

@@ -118,9 +118,16 @@ def _indices(first: uint256, second: uint256) -> (int256, int256):
     rate: int256 = convert(convert(second << 176, bytes32), int256) >> 176
     gap: int256 = convert((second >> 112) & MASK_56, int256)
     elapsed: int256 = convert(block.timestamp - ((second >> 80) & MASK_32), int256)
+    # below 2^81 times a time below 2^40, on top of an index below 2^104
     return (
-        (convert(convert(first << 152, bytes32), int256) >> 152) + (rate + gap) * elapsed,
-        (convert(convert(first << 48, bytes32), int256) >> 152) + (gap - rate) * elapsed,
+        unsafe_add(
+            convert(convert(first << 152, bytes32), int256) >> 152,
+            unsafe_mul(unsafe_add(rate, gap), elapsed),
+        ),
+        unsafe_add(
+            convert(convert(first << 48, bytes32), int256) >> 152,
+            unsafe_mul(unsafe_sub(gap, rate), elapsed),
+        ),
     )
 
 

@@ -18,7 +18,10 @@ def _ceil_div(a: uint256, b: uint256) -> uint256:
     """
     @notice a / b rounded up; b > 0
     """
-    return (a + b - 1) // b
+    if a == 0:
+        return 0
+    # a - 1 is no less than 0, and a quotient of it no more: one fits on top
+    return unsafe_add(unsafe_div(unsafe_sub(a, 1), b), 1)
 
 
 @internal

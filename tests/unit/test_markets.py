@@ -46,6 +46,7 @@ def test_fill__a_long_pays_half_of_the_premium_it_makes(house: House, trader: Ho
         0,  # reward
         house.world.hub.latest_slot(BTC),
         1,  # feed
+        house.world.risk_engine.address,
     )
     state = house.market(BTC)
     assert (state.long_interest, state.short_interest) == (usd(1), 0)
