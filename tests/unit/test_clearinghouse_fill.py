@@ -274,8 +274,8 @@ def test_fill__a_round_trip_costs_its_fees_and_nav_gets_its_part(
 
 
 def test_fill__a_partial_close_and_a_flip_at_other_prices(world: World, trader: bytes) -> None:
-    """2 for 100,012.5; half a BTC at 52,000 gains 1,002.5625; the flip of 3 at 50,000 is from
-    Q = 1.5: −149,990.625 + 9.375 + ..., of which half closes 75,009.375."""
+    """2 for 100,012.5; half a BTC at 52,000 gains 1,002.5625. The flip of 3 goes from Q = 1.5 to
+    −1.5, without a premium: half of its 150,000 closes what has cost 75,009.375."""
     world.deposit(trader, 20_000)
     fill(world, trader, BTC, 2)
     cash = account_of(world, trader).cash
@@ -285,7 +285,7 @@ def test_fill__a_partial_close_and_a_flip_at_other_prices(world: World, trader: 
     cash += usd("1002.5625") - usd("5.2") - owed
     assert told.cash == cash
     told = fill(world, trader, BTC, -3)
-    assert told.fill_notional == -usd(150_000)  # Q = 1.5 before and −1.5 after: no premium
+    assert told.fill_notional == -usd(150_000)
     assert (told.size, told.notional) == (-usd("1.5"), -usd(75_000))
     fees = usd("15") + usd("37.5") + usd("2.054794520547945206")
     assert told.fee == fees
@@ -371,7 +371,7 @@ def test_fill__margin_holds_at_the_price_of_an_older_slot_too(world: World, trad
 
 def test_fill__at_the_newest_slot_only_its_median_counts(world: World, trader: bytes) -> None:
     """A buy pays the slot's high; the state has its median, and margin is asked there alone."""
-    lost = usd("50.003125") - usd("0.003125") + usd("3.128125")
+    lost = usd(50) + usd("3.128125")
     fees = usd("25.025") + usd("1.371232876712328768")
     needed = NEEDED + lost + fees
     give(world, trader, needed - 1)
