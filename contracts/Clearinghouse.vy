@@ -37,7 +37,9 @@ WAD: constant(int256) = 10**18
 PPM: constant(int256) = 10**6
 MAX_POSITIONS: constant(uint256) = 16
 MASK_128: constant(uint256) = 2**128 - 1
+DUST: constant(uint256) = 10**18  # WAD: collateral below it is not worth a sale
 
+LEVEL_ANY: constant(uint256) = 0
 LEVEL_RECENT: constant(uint256) = 1
 LEVEL_TIGHT: constant(uint256) = 3
 
@@ -379,8 +381,12 @@ def absorb(account: bytes32, instrument: uint256) -> uint256:
     """
     self._only(LIQUIDATOR)
     a: account_words.Account = account_words._unpack(self._accounts[account])
-    if a.count != 0 or a.collateral != 0:
+    if a.count != 0:
         return 0
+    if a.collateral != 0:  # to be sold first, but for dust that anybody may have sent
+        worth: uint256 = (staticcall VAULT.value(account, a.collateral, LEVEL_ANY))[0]
+        if worth >= DUST:
+            return 0
     deficit: int256 = max(-a.cash, 0)
     paid: int256 = extcall MARKETS.absorb(account, instrument, deficit)
     if paid != 0:

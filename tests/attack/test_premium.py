@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from decimal import Decimal
 
 import pytest
 
 from tests.attack.gang import close, gang, hedged_pairs, lines, worth
+from tests.support.evm import Revert
 from tests.support.world import BTC, WAD, World
 
 
@@ -52,9 +54,10 @@ def test_i23_no_trades_among_oneself_gain_at_a_still_price(world: World, seed: i
     for _ in range(60):
         account = chance.choice(accounts)
         size = Decimal(chance.randint(-30_000, 30_000)) / 1_000
-        if world.trade(account, BTC, size, slot_price) == 0:
-            (filled,) = world.evm.events("PositionChanged")
-            fees += filled.args.fee
+        with suppress(Revert):  # no margin for it
+            if world.trade(account, BTC, size, slot_price) == 0:
+                (filled,) = world.evm.events("PositionChanged")
+                fees += filled.args.fee
     assert not any(close(world, accounts, BTC))
     assert fees > 0
     assert brought - worth(world, accounts) >= Decimal(fees) / WAD / 2  # some were charged there

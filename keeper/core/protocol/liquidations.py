@@ -19,9 +19,10 @@ from keeper.core.types import (
     owner_of,
     require,
 )
-from keeper.core.units import ceil_div, mul_ceil
+from keeper.core.units import WAD, ceil_div, mul_ceil
 
 NO_INSTRUMENT = InstrumentId(0)
+DUST = WAD  # collateral below it is not worth a sale
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +153,8 @@ def _set_call(state: State, account: AccountId, called: bool) -> None:
 def _try_absorb(state: State, account: AccountId, instrument: InstrumentId) -> int:
     """Pay what a bare account is short of; what is left unpaid, WAD."""
     record = state.accounts[account]
-    if record.book or record.collateral:
+    stored = clearing.stored_prices(state, Level.ANY)
+    if record.book or clearing.collateral_value(state, account, stored) >= DUST:
         return 0
     paid = markets.absorb(state, account, instrument, record.debt)
     clearing.credit(state, account, paid)
