@@ -6,7 +6,7 @@ unit went astray.
 
     NODE     ganache (default) or anvil
     PRICES   path.csv in long form (time,asset,price), or "BTC=bars.csv ETH=bars.csv.gz"
-    STEPS    prices that the keeper posts (default 96)
+    STEPS    prices that the keeper posts (default 80)
     SEED     of the generated paths (default 7)
 """
 
@@ -31,7 +31,7 @@ from scripts.story import report, tell, troupe
 from scripts.story.record import Record
 from scripts.story.troupe import Telling, TellingError
 
-STEPS = 96
+STEPS = 80
 SEED = 7
 FIGURES = ROOT / "build" / "demo.json"
 PAGE = ROOT / "build" / "demo.html"

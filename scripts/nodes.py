@@ -136,6 +136,9 @@ def _flags(
             "chain.chainId": CHAIN_ID,
             "chain.networkId": CHAIN_ID,
             "chain.hardfork": hardfork,
+            # one request at a time: transactions of two senders that come together are else
+            # mined twice now and then, after which nothing is mined any more
+            "chain.asyncRequestProcessing": "false",
             "chain.vmErrorsOnRPCResponse": "true",  # the revert text comes with the refusal
             "miner.blockGasLimit": block_gas_limit,
             "wallet.totalAccounts": accounts,

@@ -22,7 +22,7 @@ from scripts.nodes import ROOT
 from scripts.story.record import Record
 from scripts.story.troupe import Telling, TellingError, tell_all
 
-STEPS = 30
+STEPS = 24
 SEED = 11
 FIGURES = (
     "network", "node", "blocks", "prices_applied", "orders_executed", "funding_updates",
