@@ -8,7 +8,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, JustifyMethod
+from rich.markup import escape
 from rich.table import Table
 
 from keeper.core import plan
@@ -18,6 +19,7 @@ from keeper.doctor import Check, Mark
 from keeper.edges.addresses import AddressBook
 from keeper.edges.store import Store
 
+WIDTH = 110  # of tables, at least: a row is no use when its figures are cut
 _STYLES = {Mark.OK: "green", Mark.WARNING: "yellow", Mark.FAILED: "red"}
 
 
@@ -28,11 +30,12 @@ def as_json(value: Any) -> None:
 
 def checks(found: Sequence[Check]) -> None:
     """The doctor's lines."""
-    table = Table(box=None, show_header=False, pad_edge=False)
+    console = Console(soft_wrap=True, highlight=False)
+    width = max((len(one.name) for one in found), default=0)
     for one in found:
-        fix = f"→ {one.fix}" if one.fix and one.mark is not Mark.OK else ""
-        table.add_row(f"[{_STYLES[one.mark]}]{one.mark}", one.name, one.found, fix)
-    Console().print(table)
+        fix = f"  → {one.fix}" if one.fix and one.mark is not Mark.OK else ""
+        mark = f"[{_STYLES[one.mark]}]{one.mark:<7}[/]"
+        console.print(mark, escape(f"{one.name:<{width}}  {one.found}{fix}"))
 
 
 def nearest(index: Index, book: AddressBook, limit: int) -> list[dict[str, Any]]:
@@ -67,7 +70,8 @@ def scan(rows: Iterable[dict[str, Any]]) -> None:
     """The table of `keeper scan`."""
     table = Table(box=None)
     for name in ("account", "health", "equity", "maintenance", "debt", "state", "positions"):
-        table.add_column(name, justify="right" if name in _MONEY else "left")
+        justify: JustifyMethod = "right" if name in _MONEY else "left"
+        table.add_column(name, justify=justify, no_wrap=name != "positions")
     for row in rows:
         state = "liquidatable" if row["liquidatable"] else "called" if row["called"] else ""
         held = ", ".join(f"{one['size']:+g} {one['instrument']}" for one in row["positions"])
@@ -76,7 +80,7 @@ def scan(rows: Iterable[dict[str, Any]]) -> None:
             _short(row["account"]), health, f"{row['equity_usd']:,.2f}",
             f"{row['maintenance_usd']:,.2f}", f"{row['debt_usd']:,.2f}", state, held,
         )  # fmt: skip
-    Console().print(table)
+    Console(width=max(Console().width, WIDTH)).print(table)
 
 
 _MONEY = ("health", "equity", "maintenance", "debt")
