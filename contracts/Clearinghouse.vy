@@ -388,6 +388,9 @@ def absorb(account: bytes32, instrument: uint256) -> uint256:
         if worth >= DUST:
             return 0
     deficit: int256 = max(-a.cash, 0)
+    if instrument != 0:
+        # its position was opened on top of whatever was recorded before: that is done with
+        extcall MARKETS.absorb(account, instrument, 0)
     paid: int256 = extcall MARKETS.absorb(account, instrument, deficit)
     if paid != 0:
         self._store_cash(account, a, paid)

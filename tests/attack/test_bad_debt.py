@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from tests.attack.gang import close, gang, hedged_pairs, lines, worth
-from tests.support.world import BTC, World
+from tests.support.world import BTC, ETH, World
 
 
 @pytest.mark.parametrize("rise", ["1.075", "1.077", "1.079"])
@@ -92,3 +92,22 @@ def test_l12_after_a_deficit_everyone_can_leave(world: World) -> None:
     house = lines(world)
     held = world.usdc.balanceOf(world.clearinghouse.address) * 10**12
     assert held >= house.insurance + house.protocol * 10**12 + world.cash(keeper)
+
+
+def test_l13_a_paid_deficit_does_not_stand_for_the_next_one(world: World) -> None:
+    """Paid by a deposit that nobody told of, then another instrument ruins the account."""
+    trader = ruin(world)
+    owed = -world.cash(trader)
+    world.deposit(trader, Decimal(owed // 10**12 + 1) / 10**6 + 20_000)
+    world.open_position(trader, ETH, 40)
+    world.post({ETH: 1_000})
+    insurance = lines(world).insurance
+
+    world.liquidator.liquidate(trader, ETH, 2**255, sender=world.keeper)
+
+    (told,) = world.evm.events("DeficitRecorded")[-1:]
+    assert told.args.instrument == ETH
+    assert told.args.insurance_paid > 0
+    assert lines(world).insurance < insurance
+    assert world.markets.unpaid(BTC) == 0
+    assert world.markets.unpaid(ETH) == -world.cash(trader)

@@ -185,17 +185,25 @@ def test_deficit__of_who_has_collateral_waits_for_its_sale(
     assert tokens_add_up(world, broke)
 
 
-def test_deficit__dust_of_collateral_keeps_none_open(
+def test_deficit__dust_of_collateral_keeps_none_open(world: World, broke: bytes) -> None:
+    """A millionth of a WETH is worth less than a dollar: it is left where it is."""
+    world.add_collateral(broke, world.weth, "0.000001")
+    liquidate(world, broke)
+    assert account_of(world, broke).cash == 0
+    assert world.vault.held(broke, world.weth.address) == 10**12
+
+
+def test_deficit__collateral_that_is_worth_something_is_sold_first(
     world: World, broke: bytes, buyer: str
 ) -> None:
-    """A millionth of a WETH, sold whole for the least payment there is."""
-    world.add_collateral(broke, world.weth, "0.000001")
+    """A thousandth of a WETH, sold whole for three dollars."""
+    world.add_collateral(broke, world.weth, "0.001")
     liquidate(world, broke)
     assert world.liquidator.absorb(broke, sender=world.keeper) == 0
     with refuses(world, "debt: too little collateral", broke):
-        buy(world, broke, buyer, USD, 10**12 + 1)
-    assert buy(world, broke, buyer, USD, 10**12) == 10**12
-    debt = usd(1_174)
+        buy(world, broke, buyer, 3 * USD, 10**15 + 1)
+    assert buy(world, broke, buyer, 3 * USD, 10**15) == 10**15
+    debt = usd(1_172)
     assert account_of(world, broke).cash == -debt
     world.markets.set_insurance_cap(0, debt, sender=world.governor)
     assert world.liquidator.absorb(broke, sender=world.keeper) == 0

@@ -156,6 +156,8 @@ def _try_absorb(state: State, account: AccountId, instrument: InstrumentId) -> i
     stored = clearing.stored_prices(state, Level.ANY)
     if record.book or clearing.collateral_value(state, account, stored) >= DUST:
         return 0
+    if instrument != NO_INSTRUMENT:
+        markets.absorb(state, account, instrument, 0)
     paid = markets.absorb(state, account, instrument, record.debt)
     clearing.credit(state, account, paid)
     return state.accounts[account].debt
