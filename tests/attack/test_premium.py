@@ -47,7 +47,7 @@ def test_i23_letting_one_leg_be_liquidated_gains_nothing(
 def test_i23_no_trades_among_oneself_gain_at_a_still_price(world: World, seed: int) -> None:
     """Openings, closes, flips, of many accounts, in parts: fees are all that moves."""
     chance = random.Random(seed)
-    accounts = gang(world, "trader", 4, 500_000)
+    accounts = gang(world, "trader", 4, 5_000_000)
     slot_price = world.price(BTC)
     brought, nav = worth(world, accounts), lines(world).nav
     fees = 0
