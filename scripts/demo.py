@@ -101,7 +101,10 @@ def _tellings(options: argparse.Namespace) -> list[Retold]:
 
 
 def _names(specification: str) -> list[str]:
-    return [word.rpartition("/")[2] for word in specification.split()]
+    """The files of PRICES as a title names them."""
+    words = (word.rpartition("=") for word in specification.split())
+    names = ((asset, path.rpartition("/")[2]) for asset, _, path in words)
+    return [f"{asset} ({name})" if asset else name for asset, name in names]
 
 
 def _whole(name: str, value: object) -> int:
@@ -169,6 +172,7 @@ def _worse(records: list[Record], orders: list[BarOrder | None]) -> Record:
             # what must be exact has to be so in both
             for name in ("ledger_difference", "reference_drift"):
                 record.figures[name] = max(record.figures[name], figures[name], key=abs)
+            record.figures["withdrawn_everything"] &= figures["withdrawn_everything"]
     return record
 
 

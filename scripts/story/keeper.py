@@ -25,7 +25,7 @@ from scripts import deploy, processes, roles
 from scripts.nodes import CHAIN_ID, HOST, ROOT, Node
 
 CONFIDENCE_PPM = 200
-ANSWER_SECONDS = 60.0  # in which it has to do what a new price asks for
+ANSWER_SECONDS = 120.0  # in which it has to do what a new price asks for
 _POLL_SECONDS = 0.02
 
 

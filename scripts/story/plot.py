@@ -23,6 +23,7 @@ TRADERS_USD = 2_000_000  # of each, more than anybody needs
 
 EXECUTION_FEE = WAD // 4  # to whoever executes an order
 SLIPPAGE = Decimal("0.02")  # what an opening order accepts beyond the price it saw
+ACCOUNTS_LEAST = 60  # that must hold a position when the market opens
 OPENING_BATCH = 24  # orders committed before the next price
 SPECULATORS = 8  # accounts that come back after the fall
 COME_BACK_AT = Decimal("0.6")  # of the path
@@ -113,6 +114,9 @@ class Plot:
                 self.report(f"opening {player.role.name}: {player.role.plan}", 1)
             self._wait(self.terms.orders.delay_seconds)
         self.witness.look()
+        opened = sum(bool(self.witness.index.accounts[p.account].book) for p in self.players)
+        if opened < ACCOUNTS_LEAST:
+            raise StoryError(f"only {opened} accounts could open; a story needs {ACCOUNTS_LEAST}")
 
     def _fund(self, player: Player) -> None:
         """Margin for the leverage that the role wants, in the tokens that it has."""
@@ -201,7 +205,10 @@ class Plot:
         debt = Decimal(self.witness.index.accounts[player.account].debt) / WAD
         self._deposit(player, leg.notional / leverage + debt, "deposit")
         size = self._size(Leg(leg.instrument, long, leg.notional))
-        self._commit(player, leg.instrument, size, slippage=SLIPPAGE)
+        order = self._order(player, leg.instrument, size, slippage=SLIPPAGE)
+        if self.stage.contracts["Lens"].preview_order(order)["refusal"]:
+            return 0  # a deficit has stopped the instrument, say: the money goes home at the end
+        self.stage.send("order_commit", "Orders", "commit", (order,), player.wallet)
         return 1
 
     # -- getting out

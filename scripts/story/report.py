@@ -185,7 +185,8 @@ def _funding(record: Record) -> str:
     return (
         "<h2>Funding</h2>"
         '<p class="soft">Who is many pays who is few: above zero longs pay shorts. It follows from '
-        "the net size that the pool is on the other side of.</p>"
+        "the net size that the pool is on the other side of; what was closed by force enters it "
+        "slowly.</p>"
         + _figure(f"<b>Funding rate</b>, per day{keys}", [rates.render("funding rate")])
         + _figure("<b>Longs less shorts</b>, USD", [net.render("net size of each instrument")])
     )
@@ -260,10 +261,11 @@ def _tables(record: Record) -> str:
         "Act|Gas:", [[name.replace("_", " "), f"{used:,}"] for name, used in gas.items()]
     )
     return (
-        f"<h2>Every liquidation</h2>{liquidations}"
         f"<h2>Every account</h2>{accounts}"
-        f"<h2>Figures</h2>{figures}"
-        f"<details><summary>Gas of the acts as they happened here</summary>{burnt}</details>"
+        f"<details><summary>All {len(record.liquidations)} liquidations</summary>{liquidations}"
+        f"</details><h2>Figures</h2>{figures}"
+        f"<details><summary>Gas of the acts as they happened here, of a batch per item</summary>"
+        f"{burnt}</details>"
     )
 
 

@@ -228,8 +228,8 @@ class _Teller:
         self._record.notes.append(
             f"At the end the Clearinghouse holds ${held / WAD:,.6f}: insurance "
             f"${index.lines.insurance / WAD:,.6f}, protocol fees "
-            f"${index.lines.protocol * MICRO / WAD:,.6f}, and dust of {dust} WAD units, "
-            f"{cash} in accounts and {index.lines.pool} in the pool's line."
+            f"${index.lines.protocol * MICRO / WAD:,.6f}, and dust of ${dust / WAD:.6f}: fractions "
+            "of a native unit in accounts and in the pool's line."
         )
         if left:
             self._record.notes.append("Left behind: " + ", ".join(left) + ".")

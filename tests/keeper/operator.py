@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from scripts import build, nodes, roles
 from tests.keeper.devnet import Devnet, Feed
 
 Changes = Mapping[str, Mapping[str, Any]]  # of sections of the configuration
-TURNS = 60  # more than any story needs to come to rest
+PATIENCE = 30.0  # seconds: far more than any story needs to come to rest
+BREATH = 0.005  # seconds for the node to mine, when a turn had nothing to do
 
 
 def settings(
@@ -57,11 +59,14 @@ class Runner:
 
     def settle(self) -> None:
         """Turns until it has nothing left to do at the head."""
-        for _ in range(TURNS):
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
             head, busy = self.app.turn()
             if not busy and self.app.progress.idle == head.number:
                 return
-        raise AssertionError(f"still busy after {TURNS} turns: {self.store.counts()}")
+            if not busy:
+                time.sleep(BREATH)
+        raise AssertionError(f"still busy after {PATIENCE:.0f} s: {self.store.counts()}")
 
     def close(self) -> None:
         self.keeper.close()
