@@ -272,7 +272,7 @@ def preview_order(order: IOrders.Order) -> OrderPreview:
     if o.size == 0:
         return o
 
-    m: market_words.Market = market_words._unpack(staticcall MARKETS.market(order.instrument))
+    m: market_words.Market = self._market(order.instrument)
     net: int256 = m.long_interest - m.short_interest
     o.premium = fills._premium_cost(
         index, convert(terms._depth(q.fill), int256), o.size, net - self._residual(m)
@@ -335,7 +335,7 @@ def preview_liquidation(account: bytes32, instrument: uint256) -> LiquidationPre
 
     engine: IRiskEngine = IRiskEngine(staticcall CLEARINGHOUSE.risk_engine())
     q: IRiskEngine.Quote = staticcall engine.quote(instrument, LEVEL_FRESH, 0, 0)
-    m: market_words.Market = market_words._unpack(staticcall MARKETS.market(instrument))
+    m: market_words.Market = self._market(instrument)
     spread: int256 = 0
     fee: int256 = 0
     penalty: int256 = 0
@@ -584,11 +584,18 @@ def _owed(p: IRiskEngine.Position) -> int256:
 
 @internal
 @view
+def _market(instrument: uint256) -> market_words.Market:
+    w: uint256[5] = staticcall MARKETS.market(instrument)
+    return market_words._unpack([w[0], w[1], w[2], w[3]], w[4])
+
+
+@internal
+@view
 def _residual(m: market_words.Market) -> int256:
     """
     @notice Size closed by force that the premium does not see yet
     """
-    if m.forced == 0:
+    if m.easing == 0:
         return 0
     return market_words._residual(
         m.forced, m.forced_at, block.timestamp, (staticcall MARKETS.safety())[3]

@@ -26,6 +26,7 @@ from contracts.interfaces import IRiskEngine
 from contracts.modules import fills
 from contracts.modules import ledger_words
 from contracts.modules import market_words
+from contracts.modules import scan
 from contracts.modules import terms
 from contracts.modules import wad_math
 from contracts.modules import words
@@ -38,14 +39,14 @@ exports: (ownable.owner, ownable.transfer_ownership)
 WAD: constant(int256) = 10**18
 PPM: constant(int256) = 10**6
 MICRO: constant(int256) = 10**12   # WAD of a micro-USD
+MICRO_UNSIGNED: constant(uint256) = 10**12
 YEAR: constant(int256) = 31_536_000
 DAY: constant(int256) = 86_400
 MAX_INSTRUMENTS: constant(uint256) = 256
 MAX_GAP: constant(int256) = 2**56 - 1   # per unit and second: what its field holds
-MAX_FORCED: constant(int256) = 2**87 - 1  # units: what its field holds
+MAX_FORCED: constant(int256) = 2**103 - 1          # units: what its field holds
+MAX_REQUIREMENT: constant(uint256) = 2**64 - 1     # micro-USD: what its field holds
 ADDRESS_MASK: constant(uint256) = 2**160 - 1
-INTEREST: constant(uint256) = 2**192 - 1  # open interest of both sides, in its word
-STOPPED: constant(uint256) = 2**192       # the flag beside it
 
 LEVEL_ANY: constant(uint256) = 0
 LEVEL_RECENT: constant(uint256) = 1
@@ -66,7 +67,8 @@ event InsuranceCapChanged:
     cap_wad: uint256
 
 
-_markets: HashMap[uint256, uint256[5]]             # market_words
+_markets: HashMap[uint256, uint256[4]]             # market_words, by instrument
+_forced: HashMap[uint256, uint256]                 # their fifth word
 _ledger: uint256                                   # ledger_words.Lines
 _totals: uint256                                   # ledger_words.Totals
 _safety: uint256                                   # risk engine 160 | factor 24 | slice 24 | window 24
@@ -116,7 +118,7 @@ def mark_all(since: uint256) -> (int256, uint256):
     """
     risk: IRiskEngine = self._risk_engine()
     for i: uint256 in range(staticcall risk.listed(), bound=MAX_INSTRUMENTS):
-        if self._markets[i + 1][2] & INTEREST == 0:
+        if self._markets[i + 1][2] & market_words.INTEREST == 0:
             continue
         m: market_words.Market = self._accrued(i + 1)
         q: IRiskEngine.Quote = staticcall risk.mark(
@@ -241,6 +243,7 @@ def force(
     forced: int256 = self._residual(m.forced, m.forced_at) + delta
     m.forced = max(-MAX_FORCED, min(MAX_FORCED, forced))
     m.forced_at = block.timestamp
+    self._forced[instrument] = market_words._pack_forced(m)
     cost: int256 = wad_math._ceil_div(convert(q.fair, int256) * delta, WAD) + spread
     o: IMarkets.Outcome = self._trade(
         instrument, q, m, size, notional, settled, delta, cost, fee, penalty - reward
@@ -317,11 +320,11 @@ def absorb(account: bytes32, instrument: uint256, deficit: int256) -> int256:
             | words._put_unsigned(rest, 16, 112)
             | words._put_unsigned(convert(cap - insured, uint256), 128, 112)
         )
-        self._markets[cause][2] |= STOPPED
+        self._markets[cause][0] |= market_words.STOPPED
     elif record != 0:
         self._deficits[account] = 0
         if self.unpaid[cause] == 0:
-            self._markets[cause][2] &= ~STOPPED
+            self._markets[cause][0] &= ~market_words.STOPPED
     self._change_lines(-pooled, -insured)
     log IMarkets.DeficitRecorded(
         account=account,
@@ -354,9 +357,8 @@ def take_protocol(scale: uint256) -> uint256:
     """
     self._only_clearinghouse()
     lines: ledger_words.Lines = ledger_words._unpack(self._ledger)
-    micro: uint256 = convert(MICRO, uint256)
-    amount: uint256 = lines.protocol * micro // scale
-    lines.protocol -= amount * scale // micro
+    amount: uint256 = lines.protocol * MICRO_UNSIGNED // scale
+    lines.protocol -= amount * scale // MICRO_UNSIGNED
     self._ledger = ledger_words._pack(lines)
     self._change_lines(0, 0)
     return amount
@@ -431,9 +433,10 @@ def indices(instrument: uint256) -> (int256, int256):
 @reentrant
 def market(instrument: uint256) -> uint256[5]:
     """
-    @return words index, funding, interest, sums, pool of docs/SPEC.md 5.1
+    @return words index, rates, interest, sums, forced of docs/SPEC.md 5.1
     """
-    return self._markets[instrument]
+    w: uint256[4] = self._markets[instrument]
+    return [w[0], w[1], w[2], w[3], self._forced[instrument]]
 
 
 @external
@@ -577,7 +580,11 @@ def _accrued(instrument: uint256) -> market_words.Market:
     @notice The market with its indices up to now. The gap fee that they took is paid to
             insurance when the market is stored: `accrued_at` still tells since when.
     """
-    m: market_words.Market = market_words._unpack(self._markets[instrument])
+    w: uint256[4] = self._markets[instrument]
+    forced: uint256 = 0
+    if market_words._is_easing(w[0]):
+        forced = self._forced[instrument]
+    m: market_words.Market = market_words._unpack(w, forced)
     elapsed: int256 = convert(block.timestamp - m.accrued_at, int256)
     m.long_index += (m.rate + m.gap) * elapsed
     m.short_index += (m.gap - m.rate) * elapsed
@@ -608,6 +615,9 @@ def _store(
 
     cap: int256 = index * convert(terms._funding_cap_ppm(q.risk), int256) // (PPM * DAY)
     m.accrued_at = block.timestamp
+    m.easing = 0
+    if residual != 0:
+        m.easing = 1
     m.rate = wad_math._floor_div(fair - convert(q.payoff, int256), period) + max(
         -cap, min(cap, index * (net - residual) // (depth * period))
     )
@@ -624,12 +634,15 @@ def _store(
         - m.index_sum
         - market_words._reserve(index, depth, net, net - residual)
     )
+    requirement: uint256 = min(scan._ceil_div(q.requirement, MICRO_UNSIGNED), MAX_REQUIREMENT)
     totals: ledger_words.Totals = ledger_words._unpack_totals(self._totals)
     totals.mark += mark - m.mark
-    totals.requirement = totals.requirement + q.requirement - m.requirement
+    totals.requirement = (
+        totals.requirement + requirement * MICRO_UNSIGNED - m.requirement * MICRO_UNSIGNED
+    )
     self._totals = ledger_words._pack_totals(totals)
     m.mark = mark
-    m.requirement = q.requirement
+    m.requirement = requirement
     self._markets[instrument] = market_words._pack(m)
 
     lines: ledger_words.Lines = ledger_words._unpack(self._ledger)

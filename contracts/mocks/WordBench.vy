@@ -86,13 +86,14 @@ def mode(account: bytes32, stored: uint256) -> uint256:
 @external
 @pure
 def unpack_market(stored: uint256[5]) -> market_words.Market:
-    return market_words._unpack(stored)
+    return market_words._unpack([stored[0], stored[1], stored[2], stored[3]], stored[4])
 
 
 @external
 @pure
 def pack_market(market: market_words.Market) -> uint256[5]:
-    return market_words._pack(market)
+    w: uint256[4] = market_words._pack(market)
+    return [w[0], w[1], w[2], w[3], market_words._pack_forced(market)]
 
 
 @external

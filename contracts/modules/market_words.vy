@@ -1,9 +1,16 @@
 # pragma version 0.4.3
 """
-@title The state of one instrument, packed in five words (docs/SPEC.md 5.1)
+@title The state of one instrument, packed in four words and one more (docs/SPEC.md 5.1)
 @notice Funding, gap fee and deficit shares all flow through one money index per side.
+@dev The fifth word is read only while size closed by force eases into the premium.
 @custom:signs index > 0: the side owes; rate > 0: longs pay; forced > 0: longs were added by force
 @custom:units WAD; indices and rates per unit of size; times unix seconds
+@custom:layout bits, from 0 up
+        index     long int104, short int104, accrued_at 32, stopped 8, easing 8
+        rates     rate int80, gap 56, notional_sum int120
+        interest  long 96, short 96, requirement 64
+        sums      index_sum int128, mark int128
+        forced    forced int104, forced_at 48
 """
 
 from contracts.modules import wad_math
@@ -11,23 +18,25 @@ from contracts.modules import wad_math
 struct Market:
     long_index: int256     # owed per unit by longs since listing
     short_index: int256
-    forced_at: uint256
-    rate: int256           # per unit and second, from longs to shorts
     accrued_at: uint256
+    stopped: uint256       # 1 after a deficit that nobody could pay
+    easing: uint256        # 1 while a part of `forced` has not entered the premium
+    rate: int256           # per unit and second, from longs to shorts
     gap: int256            # per unit and second, from both sides to insurance
-    forced: int256         # residual at forced_at: size that premium has not seen yet
+    notional_sum: int256   # sum of N
     long_interest: int256
     short_interest: int256
-    stopped: uint256       # 1 after a deficit that nobody could pay
-    notional_sum: int256   # sum of N
+    requirement: uint256   # micro-USD that the pool must hold for it
     index_sum: int256      # sum of floor(|q| * G0 / WAD)
     mark: int256           # the pool's result at the last accrual, premium reserve taken off
-    requirement: uint256   # what the pool must hold for it
+    forced: int256         # residual at forced_at: size that premium has not seen yet
+    forced_at: uint256
     gap_due: int256        # not stored: gap fee of the time since, on its way to insurance
 
 
 WAD: constant(int256) = 10**18
 
+MASK_8: constant(uint256) = 2**8 - 1
 MASK_32: constant(uint256) = 2**32 - 1
 MASK_56: constant(uint256) = 2**56 - 1
 MASK_80: constant(uint256) = 2**80 - 1
@@ -35,32 +44,36 @@ MASK_96: constant(uint256) = 2**96 - 1
 MASK_104: constant(uint256) = 2**104 - 1
 MASK_128: constant(uint256) = 2**128 - 1
 
+STOPPED: constant(uint256) = 2**240       # in the word of indices
+INTEREST: constant(uint256) = 2**192 - 1  # open interest of both sides, in its word
+
 
 @internal
 @pure
-def _unpack(w: uint256[5]) -> Market:
+def _unpack(w: uint256[4], forced: uint256) -> Market:
     return Market(
         long_index=convert(convert(w[0] << 152, bytes32), int256) >> 152,
         short_index=convert(convert(w[0] << 48, bytes32), int256) >> 152,
-        forced_at=w[0] >> 208,
+        accrued_at=(w[0] >> 208) & MASK_32,
+        stopped=(w[0] >> 240) & MASK_8,
+        easing=w[0] >> 248,
         rate=convert(convert(w[1] << 176, bytes32), int256) >> 176,
-        accrued_at=(w[1] >> 80) & MASK_32,
-        gap=convert((w[1] >> 112) & MASK_56, int256),
-        forced=convert(convert(w[1], bytes32), int256) >> 168,
+        gap=convert((w[1] >> 80) & MASK_56, int256),
+        notional_sum=convert(convert(w[1], bytes32), int256) >> 136,
         long_interest=convert(w[2] & MASK_96, int256),
         short_interest=convert((w[2] >> 96) & MASK_96, int256),
-        stopped=w[2] >> 192,
-        notional_sum=convert(convert(w[3] << 128, bytes32), int256) >> 128,
-        index_sum=convert(convert(w[3], bytes32), int256) >> 128,
-        mark=convert(convert(w[4] << 128, bytes32), int256) >> 128,
-        requirement=w[4] >> 128,
+        requirement=w[2] >> 192,
+        index_sum=convert(convert(w[3] << 128, bytes32), int256) >> 128,
+        mark=convert(convert(w[3], bytes32), int256) >> 128,
+        forced=convert(convert(forced << 152, bytes32), int256) >> 152,
+        forced_at=forced >> 104,
         gap_due=0,
     )
 
 
 @internal
 @pure
-def _pack(m: Market) -> uint256[5]:
+def _pack(m: Market) -> uint256[4]:
     """
     @dev What is signed fits n bits when it is below 2^n after adding 2^(n-1), modulo 2^256.
     """
@@ -68,36 +81,56 @@ def _pack(m: Market) -> uint256[5]:
     short_index: uint256 = convert(convert(m.short_index, bytes32), uint256)
     rate: uint256 = convert(convert(m.rate, bytes32), uint256)
     gap: uint256 = convert(m.gap, uint256)
-    forced: uint256 = convert(convert(m.forced, bytes32), uint256)
+    notional_sum: uint256 = convert(convert(m.notional_sum, bytes32), uint256)
     longs: uint256 = convert(m.long_interest, uint256)
     shorts: uint256 = convert(m.short_interest, uint256)
-    notional_sum: uint256 = convert(convert(m.notional_sum, bytes32), uint256)
     index_sum: uint256 = convert(convert(m.index_sum, bytes32), uint256)
     mark: uint256 = convert(convert(m.mark, bytes32), uint256)
     assert (
         (unsafe_add(long_index, 2**103) >> 104)
         | (unsafe_add(short_index, 2**103) >> 104)
-        | (m.forced_at >> 48)
-        | (unsafe_add(rate, 2**79) >> 80)
         | (m.accrued_at >> 32)
+        | (m.stopped >> 8)
+        | (m.easing >> 8)
+        | (unsafe_add(rate, 2**79) >> 80)
         | (gap >> 56)
-        | (unsafe_add(forced, 2**87) >> 88)
+        | (unsafe_add(notional_sum, 2**119) >> 120)
         | (longs >> 96)
         | (shorts >> 96)
-        | (m.stopped >> 8)
-        | (unsafe_add(notional_sum, 2**127) >> 128)
+        | (m.requirement >> 64)
         | (unsafe_add(index_sum, 2**127) >> 128)
         | (unsafe_add(mark, 2**127) >> 128)
-        | (m.requirement >> 128)
         == 0
     ), "word: value too large"
     return [
-        (long_index & MASK_104) | ((short_index & MASK_104) << 104) | (m.forced_at << 208),
-        (rate & MASK_80) | (m.accrued_at << 80) | (gap << 112) | (forced << 168),
-        longs | (shorts << 96) | (m.stopped << 192),
-        (notional_sum & MASK_128) | (index_sum << 128),
-        (mark & MASK_128) | (m.requirement << 128),
+        (long_index & MASK_104)
+        | ((short_index & MASK_104) << 104)
+        | (m.accrued_at << 208)
+        | (m.stopped << 240)
+        | (m.easing << 248),
+        (rate & MASK_80) | (gap << 80) | (notional_sum << 136),
+        longs | (shorts << 96) | (m.requirement << 192),
+        (index_sum & MASK_128) | (mark << 128),
     ]
+
+
+@internal
+@pure
+def _pack_forced(m: Market) -> uint256:
+    forced: uint256 = convert(convert(m.forced, bytes32), uint256)
+    assert (
+        (unsafe_add(forced, 2**103) >> 104) | (m.forced_at >> 48) == 0
+    ), "word: value too large"
+    return (forced & MASK_104) | (m.forced_at << 104)
+
+
+@internal
+@pure
+def _is_easing(first: uint256) -> bool:
+    """
+    @notice Whether the fifth word counts, from the first
+    """
+    return first >> 248 != 0
 
 
 @internal
@@ -116,8 +149,8 @@ def _indices(first: uint256, second: uint256) -> (int256, int256):
     @notice Money indices of (longs, shorts) accrued to this block, from the first two words
     """
     rate: int256 = convert(convert(second << 176, bytes32), int256) >> 176
-    gap: int256 = convert((second >> 112) & MASK_56, int256)
-    elapsed: int256 = convert(block.timestamp - ((second >> 80) & MASK_32), int256)
+    gap: int256 = convert((second >> 80) & MASK_56, int256)
+    elapsed: int256 = convert(block.timestamp - ((first >> 208) & MASK_32), int256)
     # below 2^81 times a time below 2^40, on top of an index below 2^104
     return (
         unsafe_add(

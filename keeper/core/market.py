@@ -14,12 +14,13 @@ from keeper.core.units import MICRO, PPM, WAD, ceil_div, floor_div, trunc_div
 from keeper.core.words import Layout
 
 LAYOUTS = (
-    Layout(long_index=-104, short_index=-104, forced_at=48),
-    Layout(rate=-80, accrued_at=32, gap=56, forced=-88),
-    Layout(long_interest=96, short_interest=96, stopped=8),
-    Layout(notional_sum=-128, index_sum=-128),
-    Layout(mark=-128, requirement=128),
+    Layout(long_index=-104, short_index=-104, accrued_at=32, stopped=8, easing=8),
+    Layout(rate=-80, gap=56, notional_sum=-120),
+    Layout(long_interest=96, short_interest=96, requirement=64),
+    Layout(index_sum=-128, mark=-128),
+    Layout(forced=-104, forced_at=48),
 )
+MAX_REQUIREMENT = (1 << 64) - 1  # micro-USD
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Market:
     rate: int = 0  # WAD per unit and second, from longs to shorts
     gap: int = 0  # WAD per unit and second, from both sides to insurance
     accrued_at: int = 0
+    easing: int = 0  # 1 while a part of `forced` has not entered the premium
     forced: int = 0  # residual R at forced_at, WAD units
     forced_at: int = 0
     long_interest: int = 0  # WAD units
@@ -39,7 +41,7 @@ class Market:
     notional_sum: int = 0  # Σ N
     index_sum: int = 0  # Σ floor(|q|·G0 / WAD)
     mark: int = 0  # pool's result at the last accrual, premium reserve taken off
-    requirement: int = 0  # what the pool must hold for it
+    requirement: int = 0  # what the pool must hold for it, micro-USD
 
     @property
     def net(self) -> int:
@@ -78,13 +80,15 @@ class Lines:
 
 def residual(market: Market, now: int, window: int) -> int:
     """R at `now`: forced size enters the premium linearly over `window` seconds (SPEC 5.2)."""
+    if not market.easing:
+        return 0
     elapsed = min(now - market.forced_at, window)
     return market.forced - trunc_div(market.forced * elapsed, window)
 
 
 def saturated(forced: int) -> int:
-    """A residual as far as its field of 88 bits holds it (SPEC 5.8)."""
-    most = (1 << 87) - 1
+    """A residual as far as its field of 104 bits holds it (SPEC 5.8)."""
+    most = (1 << 103) - 1
     return max(-most, min(most, forced))
 
 
@@ -128,12 +132,12 @@ def pool_covers(lines: Lines, pool_factor_ppm: int) -> bool:
 def fits(market: Market) -> bool:
     """Whether the sums that grow without a bound of their own fit their fields."""
     return (
-        _fits(market.notional_sum, 128)
+        _fits(market.notional_sum, 120)
         and _fits(market.index_sum, 128)
         and _fits(market.mark, 128)
         and _fits(market.long_index, 104)
         and _fits(market.short_index, 104)
-        and _fits(market.forced, 88)
+        and _fits(market.forced, 104)
         and market.long_interest >> 96 == market.short_interest >> 96 == 0
     )
 

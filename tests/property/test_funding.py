@@ -78,12 +78,13 @@ def test_residual_enters_the_premium_once_and_only_forwards(
     forced: int, window: int, first: int, second: int
 ) -> None:
     early, late = sorted((first, second))
-    market = Market(forced=forced, forced_at=1_000)
+    market = Market(easing=1, forced=forced, forced_at=1_000)
     now, then = residual(market, 1_000 + early, window), residual(market, 1_000 + late, window)
     assert abs(forced) >= abs(now) >= abs(then)
     assert now * forced >= 0
     assert residual(market, 1_000, window) == forced
     assert residual(market, 1_000 + window, window) == 0
+    assert residual(replace(market, easing=0), 1_000, window) == 0
 
 
 def test_worked_day() -> None:

@@ -55,7 +55,7 @@ def test_fill__a_long_pays_half_of_the_premium_it_makes(house: House, trader: Ho
     assert state.rate == 217_013_888_888_888  # 50,000 / (8,000 · 28,800)
     assert state.gap == GAP
     # the pool owes the whole premium back, so its mark is nothing
-    assert (state.mark, state.requirement) == (0, usd(2_600))
+    assert (state.mark, state.requirement) == (0, 2_600 * 10**6)
     assert house.lines == Lines(
         before.pool + usd("17.5"),
         before.insurance + usd(5) + DAY_OF_GAP,

@@ -275,7 +275,8 @@ def test_mark__is_what_the_pool_has_to_pay_at_this_price(house: House, long: Hol
     owed = 8 * (RATE + GAP)  # a second has passed
     assert state.mark == usd(400_200) - usd(408_000) - usd(204) + owed
     assert house.lines.mark == state.mark
-    assert state.requirement == house.lines.requirement == usd(21_216)  # 5.2 % of 408,000
+    assert house.lines.requirement == usd(21_216)  # 5.2 % of 408,000
+    assert state.requirement == 21_216 * 10**6
     assert house.lines.nav == before.nav - usd(8_004) + 8 * RATE
 
 
@@ -303,6 +304,16 @@ def test_nav__moves_by_fees_alone_while_the_price_stands(house: House) -> None:
         opened = abs(done.delta) - (min(abs(held), abs(done.delta)) if held * done.delta < 0 else 0)
         assert done.fee == fee + -(-opened * 500 // 365)
     assert (one.size, two.size, house.lines.mark) == (0, 0, 0)
+
+
+def test_requirement__is_kept_in_whole_micro_dollars(house: House) -> None:
+    """5.2 % of 50,000.00000000000005, one micro-dollar above 2,600; and nothing of nothing."""
+    holder = Holder(house, BTC)
+    holder.trade("1.000000000000000001")
+    assert house.market(BTC).requirement == 2_600 * 10**6 + 1
+    assert house.lines.requirement == usd("2600.000001")
+    holder.trade("-1.000000000000000001")
+    assert house.market(BTC).requirement == house.lines.requirement == 0
 
 
 def test_nav__of_several_instruments_is_one_sum(house: House, long: Holder) -> None:

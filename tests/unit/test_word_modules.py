@@ -141,18 +141,19 @@ MARKET_FIELDS = [
 ORDER = [
     "long_index",
     "short_index",
-    "forced_at",
-    "rate",
     "accrued_at",
+    "stopped",
+    "easing",
+    "rate",
     "gap",
-    "forced",
+    "notional_sum",
     "long_interest",
     "short_interest",
-    "stopped",
-    "notional_sum",
+    "requirement",
     "index_sum",
     "mark",
-    "requirement",
+    "forced",
+    "forced_at",
 ]
 
 

@@ -13,7 +13,7 @@ from keeper.core.protocol.state import (
     State,
 )
 from keeper.core.types import InstrumentId, Level
-from keeper.core.units import mul_floor
+from keeper.core.units import MICRO, mul_floor
 
 
 class Broken(AssertionError):
@@ -65,7 +65,7 @@ def sums(state: State) -> None:
     marks = sum(state.markets[one].mark for one in state.terms)
     unpaid = sum(deficit.unpaid for _, deficit in state.deficits.items() if deficit)
     _equal("I-09 Σ mark − Σ unpaid", state.lines.mark, marks - unpaid)
-    needed = sum(state.markets[one].requirement for one in state.terms)
+    needed = sum(state.markets[one].requirement for one in state.terms) * MICRO
     _equal("I-09 Σ requirement", state.lines.requirement, needed)
     held = [0] * len(state.tokens)
     for (_, token), amount in state.collateral.items():

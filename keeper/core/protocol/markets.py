@@ -16,7 +16,7 @@ from keeper.core.protocol.state import Deficit, State
 from keeper.core.quotes import Quote
 from keeper.core.terms import Terms
 from keeper.core.types import AccountId, FeedId, InstrumentId, Level, Refused, Status, require
-from keeper.core.units import ppm_floor
+from keeper.core.units import MICRO, ceil_div, ppm_floor
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ def force(
         instrument,
         terms,
         quote,
-        replace(now, forced=market.saturated(left + delta), forced_at=state.now),
+        replace(now, easing=1, forced=market.saturated(left + delta), forced_at=state.now),
         gap_due,
         position,
         delta,
@@ -284,12 +284,14 @@ def _store(
     index = quote.price_wad
     value = pricing.value(terms.risk, index)
     seen = market.premium_net(now, state.now, window)
+    needed = ceil_div(margin.pool_requirement(now.net, index, terms.underlying), MICRO)
     after = replace(
         now,
+        easing=int(seen != now.net),
         rate=funding.funding_rate(terms, value, index, seen),
         gap=funding.gap_rate(terms, index),
         mark=market.mark(now, value.fair, index, terms.fill.depth_wad, seen),
-        requirement=margin.pool_requirement(now.net, index, terms.underlying),
+        requirement=min(needed, market.MAX_REQUIREMENT),
     )
     lines = state.lines
     _store_lines(
@@ -299,7 +301,7 @@ def _store(
             pool=lines.pool - gap_due,
             insurance=lines.insurance + gap_due,
             mark=lines.mark + after.mark - now.mark,
-            requirement=lines.requirement + after.requirement - now.requirement,
+            requirement=lines.requirement + (after.requirement - now.requirement) * MICRO,
         ),
     )
     if not market.fits(after):
