@@ -31,7 +31,6 @@ PURE = {
     "zlib",
     "eth_abi",
     "eth_utils",
-    "numpy",
 }
 
 
