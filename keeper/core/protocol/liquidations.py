@@ -73,7 +73,8 @@ def liquidate(
     size = liquidation.closing_size(assessed, position.size, index, exposure, terms, max_size)
     delta = -size if position.size > 0 else size
     outcome = clearing.force_fill(state, account, instrument, delta, assessed.equity, caller)
-    if len(before.book) == 1:
+    if len(before.book) == 1 and outcome.fee == 0:
+        # no equity was left to charge: there may be a deficit, and absorb acts on nothing else
         _try_absorb(state, account, instrument)
     return Liquidated(size=size, reward=outcome.reward)
 
