@@ -132,7 +132,7 @@ def _up_to_date(name: str, path: Path, evm_version: str) -> dict[str, Any]:
     file = CACHE / evm_version / f"{name}.json"
     if (record := _read(file)) is not None and record["tree"] == tree_hash():
         return record
-    with _locked():
+    with alone("compile"):
         record = _read(file)  # another process may have compiled it meanwhile
         if record is not None and record["tree"] == tree_hash():
             return record
@@ -176,10 +176,10 @@ def _write(file: Path, content: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _locked() -> Iterator[None]:
-    """Only one process compiles at a time: the others then find its results."""
+def alone(what: str) -> Iterator[None]:
+    """Only one process at a time does `what`: the others then find its results."""
     CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / ".lock").open("w") as lock:
+    with (CACHE / f".{what}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
