@@ -76,10 +76,9 @@ def project(node: nodes.Node) -> Iterator[Any]:
 
     CONFIG.networks[NETWORK]["cmd_settings"]["port"] = node.port
     loaded = brownie.project.get_loaded_projects()
-    with redirect_stdout(io.StringIO()):  # it lists every file that it compiles
-        # alone: loading puts the build of this EVM version in place, and Brownie's compiler fills it
-        with build.alone("brownie"):
-            ballast = loaded[0] if loaded else brownie.project.load(ROOT, name="Ballast")
+    # loading puts the build of this EVM version in place; Brownie lists every file that it compiles
+    with build.alone("brownie"), redirect_stdout(io.StringIO()):
+        ballast = loaded[0] if loaded else brownie.project.load(ROOT, name="Ballast")
     ballast.load_config()
     # without its process handling, which wants to own the node and to revert its state
     brownie.network.connect(NETWORK, launch_rpc=False)
