@@ -175,6 +175,23 @@ def _write(file: Path, content: dict[str, Any]) -> None:
     beside.replace(file)
 
 
+def typed_tree(source: Path) -> Any:
+    """The syntax tree of a Vyper contract, with types."""
+    return _Vyper(source, DEFAULT_EVM).data.annotated_vyper_module
+
+
+def typed_trees(source: Path) -> Iterator[tuple[Path, Any]]:
+    """(file, syntax tree with types) of a Vyper contract and of every module that it imports."""
+    tree = typed_tree(source)
+    yield source, tree
+    waiting = [tree._metadata["type"]]
+    while waiting:
+        for imported in waiting.pop().imported_modules.values():
+            module = imported.module_t
+            yield Path(module._module.resolved_path), module._module
+            waiting.append(module)
+
+
 @contextmanager
 def alone(what: str) -> Iterator[None]:
     """Only one process at a time does `what`: the others then find its results."""
@@ -230,7 +247,7 @@ class _Vyper:
         self.path, self.evm_version = path, evm_version
         with self._errors():
             self.data = CompilerData(
-                bundle.load_file(_relative(path)),
+                bundle.load_file(_relative(path) if path.is_relative_to(ROOT) else path),
                 bundle,
                 settings=Settings(
                     evm_version=evm_version,
