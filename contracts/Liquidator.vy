@@ -76,8 +76,7 @@ event CallTermsChanged:
     cross_grace: uint256
 
 
-event DebtSaleTermsChanged:
-    discount_ppm: uint256
+event DebtThresholdChanged:
     threshold_wad: uint256
 
 
@@ -89,7 +88,6 @@ struct CallTerms:
 
 
 _call_terms: uint256               # call 24 | hard 24 | isolated grace 32 | cross grace 32
-discount_ppm: public(uint256)      # off the oracle price, for who buys collateral
 debt_threshold: public(uint256)    # WAD, above it a healthy debtor's collateral may be bought
 
 
@@ -216,7 +214,7 @@ def repay_with_collateral(
     listing: IVault.Listing = staticcall VAULT.listing(token)
     price: uint256 = quotes._price(staticcall ORACLE_HUB.price(listing.feed, LEVEL_FRESH))
     amount: uint256 = min(
-        paid * 10**listing.decimals * PPM // (price * (PPM - self.discount_ppm)),
+        paid * 10**listing.decimals * PPM // (price * (PPM - staticcall VAULT.sale_discount_ppm())),
         staticcall VAULT.held(account, token),
     )
     assert amount >= minimum and amount > 0, "debt: too little collateral"
@@ -259,18 +257,16 @@ def set_call_terms(call_ppm: uint256, hard_ppm: uint256, isolated_grace: uint256
 
 
 @external
-def set_debt_sale_terms(discount_ppm: uint256, threshold_wad: uint256):
+def set_debt_threshold(threshold_wad: uint256):
     """
-    @notice On which terms collateral is sold for debt.
-    @param discount_ppm 0 to 200,000
+    @notice The debt above which anyone may buy a healthy account's collateral.
     @param threshold_wad at most 10^9 USD
     @custom:reverts liquidation: out of range
     """
     ownable._check_owner()
-    assert discount_ppm <= 200_000 and threshold_wad <= 10**27, "liquidation: out of range"
-    self.discount_ppm = discount_ppm
+    assert threshold_wad <= 10**27, "liquidation: out of range"
     self.debt_threshold = threshold_wad
-    log DebtSaleTermsChanged(discount_ppm=discount_ppm, threshold_wad=threshold_wad)
+    log DebtThresholdChanged(threshold_wad=threshold_wad)
 
 
 # ---------------------------------------------------------------- views

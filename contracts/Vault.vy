@@ -36,8 +36,9 @@ MAX_TOKENS: constant(uint256) = 8
 MAX_DECIMALS: constant(uint256) = 18
 MAX_CAP: constant(uint256) = 2**112 - 1           # times price < 2^116 and 10^6 stays below 2^256
 MAX_HAIRCUT_PPM: constant(uint256) = 10**6        # 100 %: held, but counts for nothing
-MAX_HAIRCUT_RISE_PPM: constant(uint256) = 50_000  # 5 points a day, so that owners can follow
-HAIRCUT_PERIOD: constant(uint256) = 86_400
+RAMP_PPM: constant(uint256) = 50_000              # 5 points a day, so that owners can follow
+DAY: constant(uint256) = 86_400
+MAX_DISCOUNT_PPM: constant(uint256) = 200_000
 
 LEVEL_ANY: constant(uint256) = 0
 
@@ -50,18 +51,22 @@ CLEARINGHOUSE: public(immutable(IClearinghouse))
 LIQUIDATOR: public(immutable(address))
 ORACLE_HUB: public(immutable(IOracleHub))
 
-# What valuing a token needs, in one word: feed 16 | decimals 8 | haircut 24 | raised_at 40
+# What valuing a token needs, in one word: feed 16 | decimals 8 | from 24 | target 24 | since 40
+# | slope 24
 struct Token:
     feed: uint256
     decimals: uint256
-    haircut_ppm: uint256
-    raised_at: uint256    # unix seconds, when the haircut last rose
+    from_ppm: uint256     # the base haircut when it was last changed
+    target_ppm: uint256   # where it has been going since
+    since: uint256        # unix seconds
+    slope_ppm: uint256    # more for new risk, when all that the cap allows is held
 
 
 _tokens: DynArray[address, MAX_TOKENS]                     # place i: bit i of the mask
 _places: HashMap[address, uint256]                         # 1 + place; 0: not listed
 _terms: uint256[MAX_TOKENS]                                # struct Token
 _supplies: uint256[MAX_TOKENS]                             # total 128 | cap 128, native
+sale_discount_ppm: public(reentrant(uint256))              # most off the price, in a debt sale
 _balances: HashMap[bytes32, HashMap[uint256, uint256]]     # account, place: native
 
 
@@ -164,11 +169,12 @@ def list_token(token: address, feed: uint256, haircut_ppm: uint256, cap: uint256
     @dev The caller lends `probe` units (approved before), which come and go at once: a token
          that takes a fee or keeps something back shows here, and here alone balances are read.
     @param feed of its price in the OracleHub
-    @param haircut_ppm 0 to 1,000,000
+    @param haircut_ppm the debt sale's discount to 1,000,000
     @param cap native, of all accounts together
     @param probe native, > 0
     @custom:reverts ownable: caller is not the owner; vault: token listed already;
                     vault: too many tokens; vault: no such feed; vault: haircut out of range;
+                    vault: haircut below discount;
                     vault: cap out of range; vault: decimals above 18; vault: probe is zero;
                     vault: transfer failed; vault: token keeps a fee
     """
@@ -177,7 +183,7 @@ def list_token(token: address, feed: uint256, haircut_ppm: uint256, cap: uint256
     assert self._places[token] == 0, "vault: token listed already"
     assert place < MAX_TOKENS, "vault: too many tokens"
     assert feed != 0 and feed <= staticcall ORACLE_HUB.feed_count(), "vault: no such feed"
-    assert haircut_ppm <= MAX_HAIRCUT_PPM, "vault: haircut out of range"
+    self._check_haircut(haircut_ppm)
     assert cap <= MAX_CAP, "vault: cap out of range"
     decimals: uint256 = convert(staticcall IERC20Detailed(token).decimals(), uint256)
     assert decimals <= MAX_DECIMALS, "vault: decimals above 18"
@@ -186,7 +192,15 @@ def list_token(token: address, feed: uint256, haircut_ppm: uint256, cap: uint256
     self._tokens.append(token)
     self._places[token] = place + 1
     self._store_terms(
-        place, Token(feed=feed, decimals=decimals, haircut_ppm=haircut_ppm, raised_at=0)
+        place,
+        Token(
+            feed=feed,
+            decimals=decimals,
+            from_ppm=haircut_ppm,
+            target_ppm=haircut_ppm,
+            since=block.timestamp,
+            slope_ppm=0,
+        ),
     )
     self._store_supply(place, 0, cap)
     log IVault.TokenListed(
@@ -202,24 +216,57 @@ def list_token(token: address, feed: uint256, haircut_ppm: uint256, cap: uint256
 @external
 def set_haircut(token: address, haircut_ppm: uint256):
     """
-    @notice Change what is taken off a token's value. It rises by at most 5 points a day,
-            because a rise can take an account below its maintenance.
+    @notice Change what is taken off a token's value. For maintenance it goes there by 5 points
+            a day, either way; for new risk a higher one counts at once (docs/SPEC.md 7.9).
+    @param haircut_ppm the debt sale's discount to 1,000,000
     @custom:reverts ownable: caller is not the owner; vault: token not listed;
-                    vault: haircut out of range; vault: haircut rises too fast
+                    vault: haircut out of range; vault: haircut below discount
     """
     ownable._check_owner()
-    assert haircut_ppm <= MAX_HAIRCUT_PPM, "vault: haircut out of range"
+    self._check_haircut(haircut_ppm)
     place: uint256 = self._place(token)
     t: Token = self._load_terms(place)
-    if haircut_ppm > t.haircut_ppm:
-        assert (
-            haircut_ppm - t.haircut_ppm <= MAX_HAIRCUT_RISE_PPM
-            and block.timestamp >= t.raised_at + HAIRCUT_PERIOD
-        ), "vault: haircut rises too fast"
-        t.raised_at = block.timestamp
-    t.haircut_ppm = haircut_ppm
+    t.from_ppm = self._ramped(t)
+    t.target_ppm = haircut_ppm
+    t.since = block.timestamp
     self._store_terms(place, t)
-    log IVault.HaircutChanged(token=token, haircut_ppm=haircut_ppm)
+    log IVault.HaircutChanged(token=token, from_ppm=t.from_ppm, target_ppm=haircut_ppm)
+
+
+@external
+def set_slope(token: address, slope_ppm: uint256):
+    """
+    @notice Change how much more is taken off for new risk as a token's cap fills up.
+    @param slope_ppm at a full cap, 0 to 1,000,000
+    @custom:reverts ownable: caller is not the owner; vault: token not listed;
+                    vault: slope out of range
+    """
+    ownable._check_owner()
+    assert slope_ppm <= PPM, "vault: slope out of range"
+    place: uint256 = self._place(token)
+    t: Token = self._load_terms(place)
+    t.slope_ppm = slope_ppm
+    self._store_terms(place, t)
+    log IVault.SlopeChanged(token=token, slope_ppm=slope_ppm)
+
+
+@external
+def set_sale_discount(discount_ppm: uint256):
+    """
+    @notice Change the most that a debt sale takes off a token's price. A sale at a discount above
+            the haircut would lower the debtor's equity, so no haircut may be below it.
+    @param discount_ppm 0 to 200,000
+    @custom:reverts ownable: caller is not the owner; vault: discount out of range;
+                    vault: discount above haircut
+    """
+    ownable._check_owner()
+    assert discount_ppm <= MAX_DISCOUNT_PPM, "vault: discount out of range"
+    for place: uint256 in range(len(self._tokens), bound=MAX_TOKENS):
+        t: Token = self._load_terms(place)
+        lowest: uint256 = min(self._ramped(t), t.target_ppm)
+        assert discount_ppm <= lowest, "vault: discount above haircut"
+    self.sale_discount_ppm = discount_ppm
+    log IVault.SaleDiscountChanged(discount_ppm=discount_ppm)
 
 
 @external
@@ -246,8 +293,7 @@ def set_cap(token: address, cap: uint256):
 @reentrant
 def value(account: bytes32, mask: uint256, level: uint256) -> (uint256, uint256):
     """
-    @notice What an account's collateral counts for (docs/SPEC.md 7.9). Initial margin counts
-            it like maintenance.
+    @notice What an account's collateral counts for (docs/SPEC.md 7.9).
     @dev The Clearinghouse asks in the middle of `withdraw` and `move`, when the books are
          closed already; hence no lock.
     @param mask bit i set: the account holds some of token i
@@ -256,8 +302,7 @@ def value(account: bytes32, mask: uint256, level: uint256) -> (uint256, uint256)
     @return (maintenance value, initial value), WAD, each token rounded down
     @custom:reverts oracle: ...
     """
-    worth: uint256 = self._value(account, mask, level, 0, 0)
-    return worth, worth
+    return self._value(account, mask, level, 0, 0)
 
 
 @external
@@ -268,9 +313,9 @@ def value_at(account: bytes32, mask: uint256, feed: uint256, price: uint256) -> 
     @notice What collateral would count for, were one feed's price another one.
     @param feed the one whose stored price is replaced; 0: none
     @param price WAD, in its place
-    @return WAD, each token rounded down
+    @return WAD, for maintenance, each token rounded down
     """
-    return self._value(account, mask, LEVEL_ANY, feed, price)
+    return self._value(account, mask, LEVEL_ANY, feed, price)[0]
 
 
 @external
@@ -301,10 +346,14 @@ def listing(token: address) -> IVault.Listing:
     return IVault.Listing(
         feed=t.feed,
         decimals=t.decimals,
-        haircut_ppm=t.haircut_ppm,
+        haircut_ppm=self._ramped(t),
         place=place,
         cap=self._cap(place),
         total=self._total(place),
+        from_ppm=t.from_ppm,
+        target_ppm=t.target_ppm,
+        since=t.since,
+        slope_ppm=t.slope_ppm,
     )
 
 
@@ -325,13 +374,14 @@ def tokens() -> DynArray[address, MAX_TOKENS]:
 @view
 def _value(
     account: bytes32, mask: uint256, level: uint256, feed: uint256, price: uint256
-) -> uint256:
+) -> (uint256, uint256):
     """
     @notice Collateral after haircuts, with a WAD price in the place of one feed's stored one. At
             level 0, which no act asks, a token whose feed has no price yet counts for nothing.
+    @return (maintenance value, initial value), WAD
     """
     if mask == 0:
-        return 0
+        return 0, 0
     places: DynArray[uint256, MAX_TOKENS] = []
     held: DynArray[Token, MAX_TOKENS] = []
     feeds: DynArray[uint256, 16] = []
@@ -345,17 +395,61 @@ def _value(
             feeds.append(t.feed)
     prices: DynArray[uint256, 16] = staticcall ORACLE_HUB.prices(feeds, level)
     worth: uint256 = 0
+    worth_initial: uint256 = 0
     for i: uint256 in range(len(places), bound=MAX_TOKENS):
         index: uint256 = quotes._price(prices[i])
         if feeds[i] == feed:
             index = price
-        worth += (
-            self._balances[account][places[i]]
-            * index
-            * (PPM - held[i].haircut_ppm)
-            // (PPM * 10 ** held[i].decimals)
-        )
-    return worth
+        gross: uint256 = self._balances[account][places[i]] * index
+        unit: uint256 = PPM * 10 ** held[i].decimals
+        haircut: uint256 = self._ramped(held[i])
+        value: uint256 = gross * (PPM - haircut) // unit
+        worth += value
+        haircut_initial: uint256 = self._haircut_initial(held[i], haircut, places[i])
+        if haircut_initial != haircut:
+            value = gross * (PPM - haircut_initial) // unit
+        worth_initial += value
+    return worth, worth_initial
+
+
+@internal
+@view
+def _ramped(t: Token) -> uint256:
+    """
+    @notice The base haircut now, on its way to the target by 5 points a day
+    """
+    if t.from_ppm == t.target_ppm:
+        return t.target_ppm
+    step: uint256 = RAMP_PPM * (block.timestamp - t.since) // DAY
+    if t.from_ppm < t.target_ppm:
+        return min(t.from_ppm + step, t.target_ppm)
+    return t.from_ppm - min(step, t.from_ppm - t.target_ppm)
+
+
+@internal
+@view
+def _haircut_initial(t: Token, ramped: uint256, place: uint256) -> uint256:
+    """
+    @notice What is taken off for new risk: the stricter of base and target, and the slope in what
+            all accounts hold of the cap
+    """
+    haircut: uint256 = max(ramped, t.target_ppm)
+    if t.slope_ppm != 0:
+        supply: uint256 = self._supplies[place]
+        total: uint256 = words._unsigned(supply, 0, 128)
+        cap: uint256 = supply >> 128
+        if total < cap:
+            haircut += (t.slope_ppm * total + cap - 1) // cap
+        else:
+            haircut += t.slope_ppm
+    return min(haircut, PPM)
+
+
+@internal
+@view
+def _check_haircut(haircut_ppm: uint256):
+    assert haircut_ppm <= MAX_HAIRCUT_PPM, "vault: haircut out of range"
+    assert haircut_ppm >= self.sale_discount_ppm, "vault: haircut below discount"
 
 
 @internal
@@ -472,8 +566,10 @@ def _load_terms(place: uint256) -> Token:
     return Token(
         feed=words._unsigned(word, 0, 16),
         decimals=words._unsigned(word, 16, 8),
-        haircut_ppm=words._unsigned(word, 24, 24),
-        raised_at=words._unsigned(word, 48, 40),
+        from_ppm=words._unsigned(word, 24, 24),
+        target_ppm=words._unsigned(word, 48, 24),
+        since=words._unsigned(word, 72, 40),
+        slope_ppm=words._unsigned(word, 112, 24),
     )
 
 
@@ -482,6 +578,8 @@ def _store_terms(place: uint256, t: Token):
     self._terms[place] = (
         words._put_unsigned(t.feed, 0, 16)
         | words._put_unsigned(t.decimals, 16, 8)
-        | words._put_unsigned(t.haircut_ppm, 24, 24)
-        | words._put_unsigned(t.raised_at, 48, 40)
+        | words._put_unsigned(t.from_ppm, 24, 24)
+        | words._put_unsigned(t.target_ppm, 48, 24)
+        | words._put_unsigned(t.since, 72, 40)
+        | words._put_unsigned(t.slope_ppm, 112, 24)
     )

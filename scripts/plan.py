@@ -145,11 +145,8 @@ def calls(
             terms.calls.grace_cross_seconds,
         ),
     )
-    yield Call(
-        "Liquidator",
-        "set_debt_sale_terms",
-        (ppm(terms.debt.sale_discount_percent), wad(terms.debt.sale_threshold_usd)),
-    )
+    yield Call("Vault", "set_sale_discount", (ppm(terms.debt.sale_discount_percent),))
+    yield Call("Liquidator", "set_debt_threshold", (wad(terms.debt.sale_threshold_usd),))
     yield Call("Orders", "set_timing", (terms.orders.delay_seconds, terms.orders.window_seconds))
     yield Call("Orders", "set_buffer", (ppm(terms.margin.order_buffer_percent),))
     yield Call(
@@ -175,6 +172,8 @@ def calls(
                 PROBE,
             ),
         )
+        slope = ppm(token.haircut_slope_percent)
+        yield Call("Vault", "set_slope", (known[symbol], slope))
 
 
 def _feed(feed: Feed, terms: Parameters) -> tuple[Any, ...]:

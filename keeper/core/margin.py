@@ -136,6 +136,32 @@ def pool_requirement(net: int, index: int, underlying: UnderlyingTerms) -> int:
     return loss + concentration(loss, underlying)
 
 
+HAIRCUT_RAMP_PPM = 50_000  # a day, either way
+DAY = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Haircut:
+    """What is taken off a collateral token's value, ppm (SPEC 7.9)."""
+
+    from_ppm: int  # the base when it was last changed
+    target_ppm: int  # where it has been going since
+    since: int  # unix seconds
+    slope_ppm: int  # more for new risk, when all that the cap allows is held
+
+    def base(self, now: int) -> int:
+        """For maintenance: it moves by its ramp alone."""
+        step = HAIRCUT_RAMP_PPM * (now - self.since) // DAY
+        if self.from_ppm < self.target_ppm:
+            return min(self.from_ppm + step, self.target_ppm)
+        return max(self.from_ppm - step, self.target_ppm)
+
+    def initial(self, now: int, total: int, cap: int) -> int:
+        """For new risk: the stricter of base and target, and the slope, rounded up."""
+        held = self.slope_ppm if total >= cap else ceil_div(self.slope_ppm * total, cap)
+        return min(PPM, max(self.base(now), self.target_ppm) + held)
+
+
 def collateral_value(amount: int, price_wad: int, haircut_ppm: int, decimals: int) -> int:
     """What a token counts for, WAD, rounded down (SPEC 7.9)."""
     return amount * price_wad * (PPM - haircut_ppm) // (PPM * int(10**decimals))

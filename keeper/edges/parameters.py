@@ -7,6 +7,7 @@ from typing import Any
 from keeper.core import terms
 from keeper.core.fold import Constants
 from keeper.core.liquidation import Policy
+from keeper.core.margin import Haircut
 from keeper.core.protocol.state import Parameters, Token
 from keeper.core.quotes import Feed
 from keeper.core.types import Address, FeedId, InstrumentId
@@ -86,7 +87,7 @@ def _parameters(views: Views, block: Header, caps: dict[InstrumentId, int]) -> P
         ("RiskEngine", "margin_terms", ()),
         ("Liquidator", "call_terms", ()),
         ("Liquidator", "debt_threshold", ()),
-        ("Liquidator", "discount_ppm", ()),
+        ("Vault", "sale_discount_ppm", ()),
         ("Orders", "policy", ()),
         ("LiquidityPool", "policy", ()),
         ("OracleHub", "quorum", ()),
@@ -141,6 +142,11 @@ def _token(listing: dict[str, Any]) -> Token:
     return Token(
         feed=FeedId(listing["feed"]),
         decimals=listing["decimals"],
-        haircut_ppm=listing["haircut_ppm"],
+        haircut=Haircut(
+            from_ppm=listing["from_ppm"],
+            target_ppm=listing["target_ppm"],
+            since=listing["since"],
+            slope_ppm=listing["slope_ppm"],
+        ),
         cap=listing["cap"],
     )

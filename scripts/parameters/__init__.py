@@ -119,6 +119,7 @@ class Collateral(_Section):
     feed: Name
     decimals: Decimals
     haircut_percent: Percent
+    haircut_slope_percent: Percent
     cap_usd: UsdWhole
 
 

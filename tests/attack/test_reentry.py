@@ -118,7 +118,7 @@ class Stage:
         world.mint(self.collateral, debtor, 10 * WAD, world.vault)
         world.vault.deposit(account, self.collateral.address, 10 * WAD, sender=debtor)
         world.clearinghouse.withdraw(account, 20_000 * USD, debtor, sender=debtor)
-        world.liquidator.set_debt_sale_terms(30_000, 0, sender=world.governor)
+        world.liquidator.set_debt_threshold(0, sender=world.governor)
         return account
 
     def acts(self, owner: Contract) -> list[Act]:

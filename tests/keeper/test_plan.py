@@ -11,6 +11,7 @@ from keeper.core import plan, schedule
 from keeper.core.accounts import Account, Position
 from keeper.core.fold import Book, Constants
 from keeper.core.liquidation import Policy
+from keeper.core.margin import Haircut
 from keeper.core.plan import Health
 from keeper.core.protocol.state import Commitment, Order, Parameters, Request, Side, Token
 from keeper.core.quotes import Feed, StoredPrice
@@ -66,7 +67,7 @@ def book() -> Book:
         Constants(
             parameters=parameters(),
             feeds={FEED: Feed(8, 5, 240, 2_000, 120, 900, 5_000)},
-            tokens=[Token(FEED, 8, 90_000, 10**12)],
+            tokens=[Token(FEED, 8, Haircut(90_000, 90_000, 0, 0), 10**12)],
             places={Address(b"t" * 20): 0},
             instruments={BTC: TERMS, ALT: TERMS},
         )

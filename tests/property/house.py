@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from keeper.core.liquidation import Policy
+from keeper.core.margin import Haircut
 from keeper.core.protocol.model import Protocol
 from keeper.core.protocol.orders import Ending
 from keeper.core.protocol.state import SETTLEMENT, Order, Parameters, State, Token
@@ -73,7 +74,7 @@ class House:
             max_age_recent_seconds=900,
             conf_max_ppm=5_000,
         )
-        token = Token(FEED, decimals=18, haircut_ppm=120_000, cap=10**24)
+        token = Token(FEED, decimals=18, haircut=Haircut(120_000, 120_000, START, 0), cap=10**24)
         self.state = State(PARAMETERS, {FEED: feed}, [token], {ETH: TERMS}, START)
         self.protocol = Protocol(self.state)
         self._salt = 0

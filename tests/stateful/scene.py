@@ -123,9 +123,13 @@ def _draw_figures(world: World, rng: random.Random) -> None:
         rng.choice((0, 120)),
         sender=governor,
     )
-    world.liquidator.set_debt_sale_terms(
-        rng.choice((0, 30_000)), rng.choice((100, 75_000)) * WAD, sender=governor
-    )
+    world.vault.set_sale_discount(rng.choice((0, 30_000)), sender=governor)
+    world.liquidator.set_debt_threshold(rng.choice((100, 75_000)) * WAD, sender=governor)
+    for token, haircut in ((world.weth, 300_000), (world.wbtc, 40_000)):
+        world.vault.set_slope(token.address, rng.choice((0, 200_000, 1_000_000)), sender=governor)
+        world.vault.set_cap(token.address, 100 * 10 ** token.decimals(), sender=governor)
+        if rng.random() < 0.5:  # on its way up or down during the walk
+            world.vault.set_haircut(token.address, haircut, sender=governor)
     world.orders.set_timing(2, rng.choice((20, 120)), sender=governor)
     world.pool.set_exit_terms(rng.choice((1_000_000, 2_500_000)), 1_000, sender=governor)
     if rng.random() < 0.4:

@@ -16,6 +16,7 @@ from eth_utils import keccak
 
 from keeper.core import accounts, market, terms
 from keeper.core.liquidation import Policy
+from keeper.core.margin import Haircut
 from keeper.core.protocol import checks, clearing, liquidations, views
 from keeper.core.protocol.model import Protocol
 from keeper.core.protocol.state import (
@@ -537,7 +538,7 @@ def _state_of(world: World, tokens: Sequence[Any], instruments: Sequence[Instrum
         pool_slice_ppm=safety[2],
         calls=Policy(calls.call_ppm, calls.hard_ppm, calls.isolated_grace, calls.cross_grace),
         debt_sale_threshold=world.liquidator.debt_threshold(),
-        debt_discount_ppm=world.liquidator.discount_ppm(),
+        debt_discount_ppm=world.vault.sale_discount_ppm(),
         order_delay_seconds=orders.delay_seconds,
         order_window_seconds=orders.window_seconds,
         order_buffer_ppm=orders.buffer_ppm,
@@ -567,7 +568,15 @@ def _state_of(world: World, tokens: Sequence[Any], instruments: Sequence[Instrum
     state = State(
         parameters,
         feeds,
-        [Token(FeedId(one.feed), one.decimals, one.haircut_ppm, one.cap) for one in listings],
+        [
+            Token(
+                FeedId(one.feed),
+                one.decimals,
+                Haircut(one.from_ppm, one.target_ppm, one.since, one.slope_ppm),
+                one.cap,
+            )
+            for one in listings
+        ],
         {one: terms.decode(*world.instruments.terms(one)) for one in instruments},
         world.evm.timestamp,
     )

@@ -197,7 +197,7 @@ def test_report__collateral_without_any_price__counts_for_nothing_and_is_flagged
     feed = world.hub.add_feed(tuple(config), sender=world.governor)
     token = world.evm.deploy(world.artifacts["TestToken"], "New", "NEW", 18, sender=world.governor)
     world.mint(token, world.governor, 100, world.vault)
-    world.vault.list_token(token.address, feed, 0, 10**24, 100, sender=world.governor)
+    world.vault.list_token(token.address, feed, 30_000, 10**24, 100, sender=world.governor)
     world.open_position(trader, BTC, 1)
     before = world.lens.report(trader)
     world.add_collateral(trader, token, 5)

@@ -269,10 +269,10 @@ def test_repay__of_a_cross_account_after_its_grace(world: World, buyer: str) -> 
 def test_repay__of_a_healthy_debtor_above_the_threshold(
     world: World, debtor: bytes, buyer: str
 ) -> None:
-    world.liquidator.set_debt_sale_terms(30_000, usd(20_000), sender=world.governor)
+    world.liquidator.set_debt_threshold(usd(20_000), sender=world.governor)
     with refuses(world, "debt: not for sale", debtor):
         buy(world, debtor, buyer, USD)
-    world.liquidator.set_debt_sale_terms(30_000, usd(20_000) - 1, sender=world.governor)
+    world.liquidator.set_debt_threshold(usd(20_000) - 1, sender=world.governor)
     assert buy(world, debtor, buyer, USD) == 412_371_134_020_618  # 1 / 2,425
 
 
@@ -372,18 +372,18 @@ def test_set_call_terms__refuses_what_is_out_of_range(
     assert tuple(world.liquidator.call_terms()) == CALL_TERMS
 
 
-def test_set_debt_sale_terms__within_their_bounds(world: World) -> None:
-    setter = world.liquidator.set_debt_sale_terms
-    for figures in ((0, 0), (200_000, 10**27)):
-        setter(*figures, sender=world.governor)
-        assert (world.liquidator.discount_ppm(), world.liquidator.debt_threshold()) == figures
-        assert event(world, "DebtSaleTermsChanged").args == figures
-    for figures in ((200_001, 0), (0, 10**27 + 1), (ALL, 0), (0, ALL)):
+def test_set_debt_threshold__within_its_bounds(world: World) -> None:
+    setter = world.liquidator.set_debt_threshold
+    for threshold in (0, 10**27):
+        setter(threshold, sender=world.governor)
+        assert world.liquidator.debt_threshold() == threshold
+        assert event(world, "DebtThresholdChanged").args == (threshold,)
+    for threshold in (10**27 + 1, ALL):
         with refused("liquidation: out of range"):
-            setter(*figures, sender=world.governor)
+            setter(threshold, sender=world.governor)
     with refused("ownable: caller is not the owner"):
-        setter(0, 0, sender=world.keeper)
-    assert (world.liquidator.discount_ppm(), world.liquidator.debt_threshold()) == (200_000, 10**27)
+        setter(0, sender=world.keeper)
+    assert world.liquidator.debt_threshold() == 10**27
 
 
 @pytest.mark.parametrize(

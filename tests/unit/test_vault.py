@@ -198,6 +198,7 @@ def test_withdraw__without_position_or_debt_asks_for_no_price(world: World, trad
 
 def test_withdraw__only_what_margin_leaves_free(world: World, trader: bytes) -> None:
     owner = world.owner(trader)
+    world.vault.set_slope(world.weth.address, 0, sender=world.governor)
     world.deposit(trader, 500)
     world.add_collateral(trader, world.weth, 2)  # counts 4,400 of 5,000
     world.open_position(trader, BTC, 0.5)  # initial about 2,000
@@ -364,6 +365,8 @@ def test_seize__a_blocked_owner_cannot_stop_the_sale_of_his_collateral(world: Wo
 
 
 def test_value__each_token_at_its_price_less_its_haircut(world: World, trader: bytes) -> None:
+    for token in (world.weth, world.wbtc):
+        world.vault.set_slope(token.address, 0, sender=world.governor)
     world.add_collateral(trader, world.weth, "3.000000000000000001")
     world.add_collateral(trader, world.wbtc, "0.00000007")
     world.post({ETH: "2345.67890123", BTC: "51234.56789"})
@@ -400,14 +403,14 @@ def test_value__at_the_largest_cap_and_price_does_not_overflow(world: World, tra
     feed = world.hub.add_feed(config, sender=world.governor)
     token = hostile(world, 0)
     world.mint(token, world.governor, 1, world.vault)
-    world.vault.list_token(token.address, feed, 0, MAX_CAP, 1, sender=world.governor)
+    world.vault.list_token(token.address, feed, 30_000, MAX_CAP, 1, sender=world.governor)
     owner = world.owner(trader)
     world.mint(token, owner, MAX_CAP, world.vault)
     world.vault.deposit(trader, token.address, MAX_CAP, sender=owner)
     slot = world.evm.timestamp
     world.reporters.post(feed, slot, slot - 1, [2**56 - 1] * 3, sender=world.keeper)
     place = world.vault.listing(token.address).place
-    worth = MAX_CAP * (2**56 - 1) * WAD
+    worth = MAX_CAP * (2**56 - 1) * WAD * 97 // 100
     assert world.vault.value(trader, 1 << place, 3) == (worth, worth)
 
 
@@ -420,7 +423,11 @@ def test_list_token__takes_the_next_bit(world: World) -> None:
     world.vault.list_token(token.address, BTC, 70_000, 123, 100, sender=world.governor)
     (event,) = world.evm.events("TokenListed")
     assert tuple(event.args) == (token.address, 2, BTC, 8, 70_000, 123)
-    assert tuple(world.vault.listing(token.address)) == (BTC, 8, 70_000, 2, 123, 0)
+    listed_at = world.evm.timestamp
+    assert tuple(world.vault.listing(token.address)) == (
+        *(BTC, 8, 70_000, 2, 123, 0),
+        *(70_000, 70_000, listed_at, 0),
+    )
     assert world.vault.tokens() == (world.weth.address, world.wbtc.address, token.address)
     assert token.balanceOf(world.governor) == 100
     assert token.balanceOf(world.vault.address) == 0
@@ -433,7 +440,7 @@ def test_list_token__refusals_change_nothing(world: World, trader: bytes) -> Non
     def attempt(
         address: str = token.address,
         feed: int = ETH,
-        haircut: int = 0,
+        haircut: int = 30_000,
         cap: int = 1,
         probe: int = 1,
         sender: str = governor,
@@ -450,6 +457,8 @@ def test_list_token__refusals_change_nothing(world: World, trader: bytes) -> Non
                 attempt(feed=feed)
         with refused("vault: haircut out of range"):
             attempt(haircut=PPM + 1)
+        with refused("vault: haircut below discount"):
+            attempt(haircut=29_999)
         with refused("vault: cap out of range"):
             attempt(cap=MAX_CAP + 1)
         with refused("vault: probe is zero"):
@@ -467,10 +476,10 @@ def test_list_token__a_fee_either_way_shows_in_the_probe(
     token.set_fees(*fees, sender=world.governor)
     world.mint(token, world.governor, 100, world.vault)
     with refused("vault: token keeps a fee"):
-        world.vault.list_token(token.address, ETH, 0, 1, 100, sender=world.governor)
+        world.vault.list_token(token.address, ETH, 30_000, 1, 100, sender=world.governor)
     assert world.vault.listing(token.address).feed == 0
     token.set_fees(0, 0, sender=world.governor)
-    world.vault.list_token(token.address, ETH, 0, 1, 100, sender=world.governor)
+    world.vault.list_token(token.address, ETH, 30_000, 1, 100, sender=world.governor)
 
 
 def test_list_token__a_false_answer_is_a_refusal(world: World) -> None:
@@ -478,7 +487,7 @@ def test_list_token__a_false_answer_is_a_refusal(world: World) -> None:
     world.mint(token, world.governor, 100, world.vault)
     token.set_manner(2, sender=world.governor)
     with refused("vault: transfer failed"):
-        world.vault.list_token(token.address, ETH, 0, 1, 100, sender=world.governor)
+        world.vault.list_token(token.address, ETH, 30_000, 1, 100, sender=world.governor)
 
 
 def test_list_token__eight_at_most(world: World, trader: bytes) -> None:
@@ -498,20 +507,92 @@ def test_list_token__eight_at_most(world: World, trader: bytes) -> None:
 # -- setters
 
 
-def test_set_haircut__rises_five_points_a_day_and_falls_at_once(world: World) -> None:
+def test_set_haircut__moves_five_points_a_day_either_way(world: World) -> None:
     token, governor = world.weth.address, world.governor
-    with refused("vault: haircut rises too fast"):
-        world.vault.set_haircut(token, 170_001, sender=governor)
-    world.vault.set_haircut(token, 170_000, sender=governor)
+    world.vault.set_haircut(token, 220_000, sender=governor)
     (event,) = world.evm.events("HaircutChanged")
-    assert tuple(event.args) == (token, 170_000)
-    world.evm.warp(DAY - 1)
-    with refused("vault: haircut rises too fast"):
-        world.vault.set_haircut(token, 170_001, sender=governor)
-    world.vault.set_haircut(token, 10_000, sender=governor)
-    world.evm.warp(1)
-    world.vault.set_haircut(token, 60_000, sender=governor)
-    assert world.vault.listing(token).haircut_ppm == 60_000
+    assert tuple(event.args) == (token, 120_000, 220_000)
+    assert world.vault.listing(token).haircut_ppm == 120_000
+    world.evm.warp(DAY // 5)
+    assert world.vault.listing(token).haircut_ppm == 130_000
+    world.vault.set_haircut(token, 90_000, sender=governor)  # it turns where it is
+    assert world.vault.listing(token).haircut_ppm == 130_000
+    world.evm.warp(DAY // 2)
+    assert world.vault.listing(token).haircut_ppm == 105_000
+    world.evm.warp(10 * DAY)
+    assert world.vault.listing(token).haircut_ppm == 90_000
+
+
+def test_set_haircut__a_higher_one_counts_for_new_risk_at_once(world: World, trader: bytes) -> None:
+    token, governor = world.weth.address, world.governor
+    world.vault.set_slope(token, 0, sender=governor)
+    world.add_collateral(trader, world.weth, 1)
+    world.vault.set_haircut(token, 200_000, sender=governor)
+    assert world.vault.value(trader, WETH_BIT, 3) == (2_200 * WAD, 2_000 * WAD)
+    world.wait(DAY)
+    assert world.vault.value(trader, WETH_BIT, 3) == (2_075 * WAD, 2_000 * WAD)
+    world.vault.set_haircut(token, 100_000, sender=governor)
+    assert world.vault.value(trader, WETH_BIT, 3) == (2_075 * WAD, 2_075 * WAD)
+
+
+@pytest.mark.parametrize(
+    ("cap", "extra"),
+    [(100, 200_000), (50, 200_000), (0, 200_000), (200, 100_000), (301, 66_446), (MAX_CAP, 1)],
+)
+def test_set_slope__counts_for_new_risk_by_what_all_hold_of_the_cap(
+    world: World, trader: bytes, cap: int, extra: int
+) -> None:
+    token, governor = hostile(world, 0), world.governor
+    listed(world, token, 100)
+    world.mint(token, world.owner(trader), 100, world.vault)
+    world.vault.deposit(trader, token.address, 100, sender=world.owner(trader))
+    world.vault.set_slope(token.address, 200_000, sender=governor)
+    (event,) = world.evm.events("SlopeChanged")
+    assert tuple(event.args) == (token.address, 200_000)
+    world.vault.set_cap(token.address, cap, sender=governor)
+    whole = 100 * 2_500 * WAD
+    assert world.vault.value(trader, 4, 3) == (
+        whole * 900_000 // PPM,
+        whole * (900_000 - extra) // PPM,
+    )
+
+
+def test_set_slope__bounds_and_owner(world: World, trader: bytes) -> None:
+    token = world.weth.address
+    with refused("ownable: caller is not the owner"):
+        world.vault.set_slope(token, 0, sender=world.owner(trader))
+    with refused("vault: slope out of range"):
+        world.vault.set_slope(token, PPM + 1, sender=world.governor)
+    with refused("vault: token not listed"):
+        world.vault.set_slope(world.usdc.address, 0, sender=world.governor)
+    world.add_collateral(trader, world.weth, 1)
+    world.vault.set_cap(token, 1, sender=world.governor)
+    world.vault.set_slope(token, PPM, sender=world.governor)
+    assert world.vault.value(trader, WETH_BIT, 3) == (2_200 * WAD, 0)
+
+
+def test_set_sale_discount__never_above_a_haircut(world: World, trader: bytes) -> None:
+    vault, governor = world.vault, world.governor
+    with refused("ownable: caller is not the owner"):
+        vault.set_sale_discount(0, sender=world.owner(trader))
+    with refused("vault: discount out of range"):
+        vault.set_sale_discount(200_001, sender=governor)
+    with refused("vault: discount above haircut"):
+        vault.set_sale_discount(90_001, sender=governor)
+    vault.set_sale_discount(90_000, sender=governor)
+    (event,) = world.evm.events("SaleDiscountChanged")
+    assert tuple(event.args) == (90_000,)
+    with refused("vault: haircut below discount"):
+        vault.set_haircut(world.weth.address, 89_999, sender=governor)
+    with refused("vault: haircut below discount"):
+        token = hostile(world)
+        world.mint(token, governor, 100, vault)
+        vault.list_token(token.address, ETH, 89_999, 1, 100, sender=governor)
+    vault.set_haircut(world.wbtc.address, 120_000, sender=governor)
+    with refused("vault: discount above haircut"):  # it is on its way up, not yet there
+        vault.set_sale_discount(120_000, sender=governor)
+    world.evm.warp(DAY)
+    vault.set_sale_discount(120_000, sender=governor)
 
 
 def test_set_haircut__bounds_and_owner(world: World, trader: bytes) -> None:
@@ -521,9 +602,11 @@ def test_set_haircut__bounds_and_owner(world: World, trader: bytes) -> None:
     with refused("vault: haircut out of range"):
         world.vault.set_haircut(token, PPM + 1, sender=world.governor)
     with refused("vault: token not listed"):
-        world.vault.set_haircut(world.usdc.address, 0, sender=world.governor)
+        world.vault.set_haircut(world.usdc.address, PPM, sender=world.governor)
+    world.vault.set_sale_discount(0, sender=world.governor)
     world.vault.set_haircut(token, 0, sender=world.governor)
     world.add_collateral(trader, world.weth, 1)
+    world.wait(3 * DAY)
     assert world.assess(trader).collateral == 2_500 * WAD
 
 
@@ -585,7 +668,7 @@ def test_a_token_that_answers_false_moves_no_collateral(world: World, trader: by
 
 def test_an_address_without_code_cannot_be_listed(world: World) -> None:
     with refused(""):
-        world.vault.list_token(world.wallet("no code"), ETH, 0, 1, 1, sender=world.governor)
+        world.vault.list_token(world.wallet("no code"), ETH, 30_000, 1, 1, sender=world.governor)
 
 
 @pytest.mark.parametrize("attack", ["deposit", "withdraw", "move"])

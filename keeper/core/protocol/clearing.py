@@ -209,28 +209,33 @@ def assess(
             record.debt, parameters.debt_maintenance_ppm, parameters.debt_initial_ppm
         )
         initial = plain_initial
-    worth = collateral_value(state, account, backing_price_of or stored)
+    worth, worth_initial = collateral_value(state, account, backing_price_of or stored)
     return Assessment(
         equity=equity + worth,
-        equity_initial=equity_initial + worth,
+        equity_initial=equity_initial + worth_initial,
         maintenance=maintenance,
         plain_initial=plain_initial,
         initial=initial,
         settled_cash=settled,
-        collateral_initial=worth,
+        collateral_initial=worth_initial,
     )
 
 
-def collateral_value(state: State, account: AccountId, price_of: Callable[[FeedId], Quote]) -> int:
-    """What an account's collateral counts for, WAD, each token rounded down (SPEC 7.9)."""
-    worth = 0
+def collateral_value(
+    state: State, account: AccountId, price_of: Callable[[FeedId], Quote]
+) -> tuple[int, int]:
+    """What collateral counts for in maintenance and in initial margin, WAD (SPEC 7.9)."""
+    worth = worth_initial = 0
     record = state.accounts[account]
     for place, token in enumerate(state.tokens):
         if record.collateral >> place & 1:
             price = price_of(token.feed).price_wad
             held = state.collateral[account, place]
-            worth += margin.collateral_value(held, price, token.haircut_ppm, token.decimals)
-    return worth
+            base = token.haircut.base(state.now)
+            strict = token.haircut.initial(state.now, state.collateral_total[place], token.cap)
+            worth += margin.collateral_value(held, price, base, token.decimals)
+            worth_initial += margin.collateral_value(held, price, strict, token.decimals)
+    return worth, worth_initial
 
 
 def stored_prices(state: State, level: Level) -> Callable[[FeedId], Quote]:

@@ -155,7 +155,7 @@ def _try_absorb(state: State, account: AccountId, instrument: InstrumentId) -> i
     """Pay what a bare account is short of; what is left unpaid, WAD."""
     record = state.accounts[account]
     stored = clearing.stored_prices(state, Level.ANY)
-    if record.book or clearing.collateral_value(state, account, stored) >= DUST:
+    if record.book or clearing.collateral_value(state, account, stored)[0] >= DUST:
         return 0
     if instrument != NO_INSTRUMENT:
         markets.absorb(state, account, instrument, 0)

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from keeper.core.accounts import FLAT, Account, Position
 from keeper.core.liquidation import Policy
+from keeper.core.margin import Haircut
 from keeper.core.market import Lines, Market
 from keeper.core.quotes import Feed, StoredPrice
 from keeper.core.terms import Terms
@@ -56,7 +57,7 @@ class Token:
 
     feed: FeedId
     decimals: int  # 0 to 18
-    haircut_ppm: int
+    haircut: Haircut
     cap: int  # native units, of all accounts together
 
 
