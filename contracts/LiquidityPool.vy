@@ -57,6 +57,7 @@ EXIT: constant(uint256) = requests.EXIT
 
 BELOW_MINIMUM: constant(uint256) = 1
 LAPSED: constant(uint256) = 2
+NO_ROOM: constant(uint256) = 3
 
 MIN_DELAY: constant(uint256) = 10
 MAX_DELAY: constant(uint256) = 7 * 86_400
@@ -75,7 +76,7 @@ struct Policy:
     delay_seconds: uint256     # from request to due
     window_seconds: uint256    # from due to the last moment of an execution
     exit_factor_ppm: uint256   # NAV after an exit, over the pool's requirement
-    exit_fee_ppm: uint256      # of a lapsed request, kept from what comes back
+    exit_fee_ppm: uint256      # of what comes back late, kept by the pool
 
 
 returned: public(reentrant(HashMap[address, uint256]))   # native, of entries sent back
@@ -172,9 +173,11 @@ def execute(
 ) -> (uint256, uint256):
     """
     @notice Execute due requests at the NAV of now: entries first, then exits as far as the
-            pool's idle tokens and its requirement allow; what does not fit keeps waiting.
-            Requests that are not due, or lapsed, are left as they are.
+            pool's idle tokens and its requirement allow. It ends each of them: what does not
+            fit comes back, less the exit fee when the execution was late. Requests that are not
+            due, or lapsed, are left as they are.
     @dev NAV and supply advance with each request, so that the order changes rounding only.
+         Fees of entries that come back reach the pool line, and NAV, after all are executed.
     @param entries controllers of entries
     @param exits controllers of exits
     @return (assets taken in, assets set aside for exits), native
@@ -186,19 +189,24 @@ def execute(
     requirement: uint256 = 0
     nav, requirement = extcall CLEARINGHOUSE.mark_all(since)
 
+    fee_ppm: uint256 = self._load_policy().exit_fee_ppm
     taken: uint256 = 0
+    fees: uint256 = 0
     for controller: address in entries:
-        assets: uint256 = self._enter(controller, nav)
+        assets: uint256 = 0
+        fee: uint256 = 0
+        assets, fee = self._enter(controller, nav, fee_ppm)
         taken += assets
+        fees += fee
         nav += convert(assets * SCALE, int256)
-    self._fund(taken)
+    self._fund(taken + fees)
 
     room: uint256 = 0
     if len(exits) != 0:
         room = self._room(nav)
     released: uint256 = 0
     for controller: address in exits:
-        assets: uint256 = self._leave(controller, nav, room)
+        assets: uint256 = self._leave(controller, nav, room, fee_ppm)
         released += assets
         nav -= convert(assets * SCALE, int256)
         room -= assets * SCALE
@@ -214,7 +222,7 @@ def lapse(
 ) -> uint256:
     """
     @notice Return requests that nobody executed in time, less the exit fee, which stays with
-            the pool; exits that the pool could not serve pay none. Others are left as they are.
+            the pool. Others are left as they are.
     @param entries controllers of entries
     @param exits controllers of exits
     @return fees of entries, native; fees of exits are shares burned
@@ -224,18 +232,12 @@ def lapse(
     for controller: address in entries:
         r: requests.Request = requests._load(ENTRY, controller)
         if requests._has_lapsed(r):
-            fee: uint256 = self._share_up(r.amount, fee_ppm)
-            fees += fee
-            self._return_entry(controller, r, fee, LAPSED)
+            fees += self._return_entry(controller, r, fee_ppm, LAPSED)
     self._fund(fees)
     for controller: address in exits:
         r: requests.Request = requests._load(EXIT, controller)
         if requests._has_lapsed(r):
-            fee: uint256 = 0
-            if not r.limited:
-                fee = self._share_up(r.amount, fee_ppm)
-                erc20._burn(self, fee)
-            self._return_exit(controller, r, fee, LAPSED)
+            self._return_exit(controller, r, fee_ppm, LAPSED)
     return fees
 
 
@@ -491,7 +493,6 @@ def _schedule(kind: uint256, controller: address, amount: uint256, min_out: uint
     r: requests.Request = requests.Request(
         due=due,
         deadline=due + policy.window_seconds,
-        limited=False,
         amount=amount,
         min_out=min_out,
     )
@@ -507,18 +508,17 @@ def _schedule(kind: uint256, controller: address, amount: uint256, min_out: uint
 
 
 @internal
-def _enter(controller: address, nav: int256) -> uint256:
+def _enter(controller: address, nav: int256, fee_ppm: uint256) -> (uint256, uint256):
     """
     @notice Execute the entry of a controller, or return it when it misses its minimum.
-    @return assets taken, native
+    @return (assets taken, fee of what came back), native
     """
     r: requests.Request = requests._load(ENTRY, controller)
     if not requests._is_due(r):
-        return 0
+        return 0, 0
     shares: uint256 = self._shares_for(r.amount * SCALE, nav)
     if not self._may_enter(nav, shares) or shares < r.min_out:
-        self._return_entry(controller, r, 0, BELOW_MINIMUM)
-        return 0
+        return 0, self._return_entry(controller, r, self._late_ppm(r, fee_ppm), BELOW_MINIMUM)
     requests._forget(ENTRY, controller)
     requests._add_claim(ENTRY, controller, r.amount, shares)
     erc20._mint(self, shares)
@@ -527,11 +527,10 @@ def _enter(controller: address, nav: int256) -> uint256:
         kind=ENTRY,
         amount=r.amount,
         out=shares,
-        rest=0,
         nav=nav + convert(r.amount * SCALE, int256),
         supply=erc20.totalSupply,
     )
-    return r.amount
+    return r.amount, 0
 
 
 @internal
@@ -544,7 +543,25 @@ def _may_enter(nav: int256, shares: uint256) -> bool:
 
 
 @internal
-def _return_entry(controller: address, r: requests.Request, fee: uint256, reason: uint256):
+@view
+def _late_ppm(r: requests.Request, fee_ppm: uint256) -> uint256:
+    """
+    @notice What comes back of an execution pays nothing if it was prompt: else somebody could
+            wait with his request, and end it for nothing once he knows which way prices went.
+    """
+    if requests._is_prompt(r):
+        return 0
+    return fee_ppm
+
+
+@internal
+def _return_entry(
+    controller: address, r: requests.Request, fee_ppm: uint256, reason: uint256
+) -> uint256:
+    """
+    @return fee that stays with the pool, native
+    """
+    fee: uint256 = self._share_up(r.amount, fee_ppm)
     requests._forget(ENTRY, controller)
     self.returned[controller] += r.amount - fee
     log ILiquidityPool.RequestReturned(
@@ -555,6 +572,7 @@ def _return_entry(controller: address, r: requests.Request, fee: uint256, reason
         fee=fee,
         supply=erc20.totalSupply,
     )
+    return fee
 
 
 @internal
@@ -575,10 +593,10 @@ def _fund(assets: uint256):
 
 
 @internal
-def _leave(controller: address, nav: int256, room: uint256) -> uint256:
+def _leave(controller: address, nav: int256, room: uint256, fee_ppm: uint256) -> uint256:
     """
-    @notice Execute the exit of a controller as far as the room goes, or return it when it
-            misses its minimum.
+    @notice Execute the exit of a controller as far as the room goes, and return what does not
+            fit; or all of it when it misses its minimum.
     @param room WAD, that may leave the pool
     @return assets set aside, native
     """
@@ -588,30 +606,27 @@ def _leave(controller: address, nav: int256, room: uint256) -> uint256:
     shares: uint256 = 0
     assets: uint256 = 0
     shares, assets = self._served(r.amount, nav, room)
-    rest: requests.Request = r
-    rest.amount = r.amount - shares
-    rest.limited = True
-    if shares == 0:
-        requests._store(EXIT, controller, rest)
-        return 0
     # the part of the minimum that these shares have to bring, up
     part: uint256 = (r.min_out * shares + r.amount - 1) // r.amount
-    if assets < part or assets == 0:
-        self._return_exit(controller, r, 0, BELOW_MINIMUM)
+    if shares != 0 and (assets < part or assets == 0):
+        self._return_exit(controller, r, self._late_ppm(r, fee_ppm), BELOW_MINIMUM)
         return 0
-    rest.min_out = r.min_out - part
-    requests._store(EXIT, controller, rest)
-    requests._add_claim(EXIT, controller, shares, assets)
-    erc20._burn(self, shares)
-    log ILiquidityPool.RequestExecuted(
-        controller=controller,
-        kind=EXIT,
-        amount=shares,
-        out=assets,
-        rest=rest.amount,
-        nav=nav - convert(assets * SCALE, int256),
-        supply=erc20.totalSupply,
-    )
+    if shares != 0:
+        requests._forget(EXIT, controller)
+        requests._add_claim(EXIT, controller, shares, assets)
+        erc20._burn(self, shares)
+        log ILiquidityPool.RequestExecuted(
+            controller=controller,
+            kind=EXIT,
+            amount=shares,
+            out=assets,
+            nav=nav - convert(assets * SCALE, int256),
+            supply=erc20.totalSupply,
+        )
+    if shares != r.amount:
+        rest: requests.Request = r
+        rest.amount -= shares
+        self._return_exit(controller, rest, self._late_ppm(r, fee_ppm), NO_ROOM)
     return assets
 
 
@@ -636,11 +651,14 @@ def _served(shares: uint256, nav: int256, room: uint256) -> (uint256, uint256):
 
 
 @internal
-def _return_exit(controller: address, r: requests.Request, fee: uint256, reason: uint256):
+def _return_exit(controller: address, r: requests.Request, fee_ppm: uint256, reason: uint256):
     """
-    @param fee shares of the request that were burned
+    @notice Give back shares, less the fee, which is burned.
     """
+    fee: uint256 = self._share_up(r.amount, fee_ppm)
     requests._forget(EXIT, controller)
+    if fee != 0:
+        erc20._burn(self, fee)
     erc20._transfer(self, controller, r.amount - fee)
     log ILiquidityPool.RequestReturned(
         controller=controller,

@@ -7,7 +7,7 @@
 @custom:units an entry's amount is assets (native) and its outcome shares; an exit's the reverse
 @custom:rounding a claim gives down and uses up what was executed up; the last one gives the rest
 @custom:layout bits, from 0 up
-        request  due 40, window 23, limited 1, amount 96, min_out 96
+        request  due 40, window 24, amount 96, min_out 96
         claim    amount 128, out 128
 """
 
@@ -24,6 +24,7 @@ INTERFACES: constant(bytes4[5]) = [
 ]
 
 MAX_AMOUNT: constant(uint256) = 2**96 - 1
+PROMPT_SHARE: constant(uint256) = 8   # of the window: what comes back before it is over is free
 MAX_BATCH: constant(uint256) = 32
 
 
@@ -36,7 +37,6 @@ event OperatorSet:
 struct Request:
     due: uint256        # unix seconds: executes at prices of a slot at or after it
     deadline: uint256   # unix seconds: lapses after it
-    limited: bool       # an exit that the pool could not serve whole: lapses without a fee
     amount: uint256     # 0: there is none
     min_out: uint256    # for the whole amount
 
@@ -81,8 +81,7 @@ def _load(kind: uint256, controller: address) -> Request:
     due: uint256 = words._unsigned(word, 0, 40)
     return Request(
         due=due,
-        deadline=due + words._unsigned(word, 40, 23),
-        limited=words._unsigned(word, 63, 1) == 1,
+        deadline=due + words._unsigned(word, 40, 24),
         amount=words._unsigned(word, 64, 96),
         min_out=words._unsigned(word, 160, 96),
     )
@@ -90,19 +89,12 @@ def _load(kind: uint256, controller: address) -> Request:
 
 @internal
 def _store(kind: uint256, controller: address, r: Request):
-    """
-    @notice Keep a request, or forget it when nothing of it is left.
-    """
-    word: uint256 = 0
-    if r.amount != 0:
-        word = (
-            words._put_unsigned(r.due, 0, 40)
-            | words._put_unsigned(r.deadline - r.due, 40, 23)
-            | words._put_unsigned(convert(r.limited, uint256), 63, 1)
-            | words._put_unsigned(r.amount, 64, 96)
-            | words._put_unsigned(r.min_out, 160, 96)
-        )
-    self._requests[kind][controller] = word
+    self._requests[kind][controller] = (
+        words._put_unsigned(r.due, 0, 40)
+        | words._put_unsigned(r.deadline - r.due, 40, 24)
+        | words._put_unsigned(r.amount, 64, 96)
+        | words._put_unsigned(r.min_out, 160, 96)
+    )
 
 
 @internal
@@ -114,6 +106,15 @@ def _forget(kind: uint256, controller: address):
 @view
 def _is_due(r: Request) -> bool:
     return r.amount != 0 and r.due <= block.timestamp and block.timestamp <= r.deadline
+
+
+@internal
+@view
+def _is_prompt(r: Request) -> bool:
+    """
+    @notice Whether an execution now is within the first eighth of the request's window.
+    """
+    return block.timestamp <= r.due + (r.deadline - r.due) // PROMPT_SHARE
 
 
 @internal

@@ -254,15 +254,8 @@ def _request_scheduled(book: Book, log: Log) -> None:
     )
 
 
-def _request_executed(book: Book, log: Log) -> None:
-    key, rest = _request_key(log), log.args["rest"]
-    if rest:
-        book.requests[key] = replace(book.requests[key], amount=rest, limited=True)
-    else:
-        del book.requests[key]
-
-
-def _request_returned(book: Book, log: Log) -> None:
+def _request_ended(book: Book, log: Log) -> None:
+    """Executed, returned, or both: there is nothing left of it."""
     del book.requests[_request_key(log)]
 
 
@@ -278,6 +271,6 @@ _HANDLERS: dict[str, Callable[[Book, Log], None]] = {
     "OrderCommitted": _order_committed,
     "OrderEnded": _order_ended,
     "RequestScheduled": _request_scheduled,
-    "RequestExecuted": _request_executed,
-    "RequestReturned": _request_returned,
+    "RequestExecuted": _request_ended,
+    "RequestReturned": _request_ended,
 }

@@ -24,6 +24,7 @@ ENTRY, EXIT = 0, 1
 MAX_AMOUNT = 2**96 - 1
 DELAY, WINDOW = 30, 600
 FEE_PPM, FACTOR_PPM = 1_000, 2_500_000
+NO_ROOM = 3  # a reason
 
 
 @pytest.fixture
@@ -136,7 +137,7 @@ def test_request_deposit__takes_the_assets_and_waits(world: World, alice: str) -
     (requested,) = world.evm.events("DepositRequest")
     assert tuple(requested.args) == (alice, alice, 0, alice, 500 * USD)
     assert world.pool.pendingDepositRequest(0, alice) == 500 * USD
-    assert tuple(world.pool.request(ENTRY, alice)) == (due, due + WINDOW, False, 500 * USD, 7)
+    assert tuple(world.pool.request(ENTRY, alice)) == (due, due + WINDOW, 500 * USD, 7)
     assert world.pool.escrow() == 500 * USD
     assert world.usdc.balanceOf(alice) == 0
     assert world.pool.totalSupply() == world.pool.balanceOf(world.provider)
@@ -149,7 +150,7 @@ def test_request_redeem__takes_the_shares_and_waits(world: World, alice: str) ->
     (requested,) = world.evm.events("RedeemRequest")
     assert tuple(requested.args) == (alice, alice, 0, alice, shares - 1)
     due = world.evm.timestamp + DELAY
-    assert tuple(world.pool.request(EXIT, alice)) == (due, due + WINDOW, False, shares - 1, 9)
+    assert tuple(world.pool.request(EXIT, alice)) == (due, due + WINDOW, shares - 1, 9)
     assert world.pool.pendingRedeemRequest(0, alice) == shares - 1
     assert world.pool.balanceOf(alice) == 1
     assert world.pool.totalSupply() == supply
@@ -268,7 +269,7 @@ def test_execute__an_entry_gets_shares_at_the_nav_of_the_moment(world: World, al
     shares = 5_000 * WAD * (supply + V) // (nav + V)
     assert shares > 5_000 * WAD
     assert tuple(done.args) == (
-        alice, ENTRY, 5_000 * USD, shares, 0, nav + 5_000 * WAD, supply + shares,
+        alice, ENTRY, 5_000 * USD, shares, nav + 5_000 * WAD, supply + shares,
     )  # fmt: skip
     assert world.markets.ledger()[0] - line == pytest.approx(5_000 * WAD, abs=10 * WAD)
     assert world.pool.totalSupply() == supply + shares
@@ -334,7 +335,7 @@ def test_execute__an_exit_gets_assets_at_the_nav_of_the_moment(world: World, ali
     assert assets == shares * (nav + V) // (supply + V) // SCALE
     assert assets > 5_000 * USD
     assert tuple(done.args) == (
-        alice, EXIT, shares, assets, 0, nav - assets * SCALE, supply - shares,
+        alice, EXIT, shares, assets, nav - assets * SCALE, supply - shares,
     )  # fmt: skip
     assert world.pool.escrow() == assets
     assert world.pool.claimableRedeemRequest(0, alice) == shares
@@ -373,15 +374,16 @@ def test_execute__an_exit_goes_as_far_as_the_requirement_allows(world: World, al
     assert executed == (nav - kept) * (supply + V) // (nav + V) < shares
     assert world.pool.nav() >= kept
     assert world.pool.nav() - kept < 2 * SCALE  # and not further from it than rounding
-    rest = world.pool.request(EXIT, held)
-    assert rest.limited
-    assert rest.amount == done.args.rest == shares - executed
-    assert rest.min_out == 5 * 10**12 - -(-5 * 10**12 * executed // shares)
-
-    # when the position goes, so does the rest
-    world.open_position(world.account("whale"), BTC, -120)
-    world.pool.execute([], [held], sender=world.keeper)
+    (returned,) = world.evm.events("RequestReturned")
+    rest = shares - executed
+    assert tuple(returned.args) == (held, EXIT, NO_ROOM, rest, 0, supply - executed)
+    assert world.pool.balanceOf(held) == rest
     assert world.pool.pendingRedeemRequest(0, held) == 0
+
+    # when the position goes, so may the rest, by a new request
+    world.open_position(world.account("whale"), BTC, -120)
+    exit_all(world, held)
+    world.execute_requests(exits=[held])
     assert world.pool.maxRedeem(held) == shares
 
 
@@ -396,10 +398,9 @@ def test_execute__an_exit_goes_as_far_as_the_tokens_are_not_lent(world: World, a
     line = world.markets.ledger()[0]
     assert world.pool.maxWithdraw(world.provider) == (POOL_LINE - 90_000 * WAD) // SCALE
     assert 0 <= line - 90_000 * WAD < SCALE
-    assert world.pool.request(EXIT, world.provider).limited
     world.deposit(debtor, 90_000)
-    world.pool.execute([], [world.provider], sender=world.keeper)
-    assert world.pool.pendingRedeemRequest(0, world.provider) == 0
+    exit_all(world, world.provider)
+    world.execute_requests(exits=[world.provider])
     assert world.pool.totalSupply() == 0
 
 
@@ -550,7 +551,10 @@ def test_execute__several_exits_share_the_room(world: World, alice: str) -> None
     kept = world.markets.ledger()[4] * 10
     assert 0 <= world.pool.nav() - kept < 2 * SCALE
     assert world.pool.pendingRedeemRequest(0, alice) == 0
-    assert world.pool.request(EXIT, world.provider).limited
+    (returned,) = world.evm.events("RequestReturned")
+    assert returned.args.controller == world.provider
+    assert returned.args.reason == NO_ROOM
+    assert world.pool.maxRedeem(world.provider) > 0
 
 
 def test_execute__the_latest_due_in_a_batch_asks_for_its_prices(
@@ -615,18 +619,55 @@ def test_lapse__needs_no_price(world: World, alice: str) -> None:
     assert world.pool.lapse([alice], [], sender=world.keeper) > 0
 
 
-def test_lapse__what_the_pool_could_not_serve_pays_no_fee(world: World) -> None:
+@pytest.mark.parametrize("late", [0, 1], ids=["prompt", "late"])
+def test_execute__what_does_not_fit_comes_back_whole_unless_late(world: World, late: int) -> None:
     world.pool.set_exit_terms(10_000_000, FEE_PPM, sender=world.governor)
     whale(world, BTC, 120)
     shares = exit_all(world, world.provider)
-    world.execute_requests(exits=[world.provider])
-    rest = world.pool.pendingRedeemRequest(0, world.provider)
-    assert 0 < rest < shares
-    world.evm.warp(DELAY + WINDOW + 1)
-    world.pool.lapse([], [world.provider], sender=world.keeper)
+    world.wait(DELAY + WINDOW // 8 + late)
+    world.pool.execute([], [world.provider], sender=world.keeper)
+    rest = shares - world.pool.maxRedeem(world.provider)
+    fee = late * -(-rest * FEE_PPM // PPM)
     (returned,) = world.evm.events("RequestReturned")
-    assert (returned.args.amount, returned.args.fee) == (rest, 0)
-    assert world.pool.balanceOf(world.provider) == rest
+    assert tuple(returned.args)[2:5] == (NO_ROOM, rest - fee, fee)
+    assert world.pool.balanceOf(world.provider) == rest - fee
+    assert world.pool.totalSupply() == rest - fee
+
+
+def test_execute__no_room_at_all__all_comes_back(world: World) -> None:
+    world.clearinghouse.set_debt_terms(10**7 * WAD, 500_000, sender=world.governor)
+    debtor = world.account("debtor")
+    world.add_collateral(debtor, world.weth, 3_000)
+    owner = world.owner(debtor)
+    world.clearinghouse.withdraw(debtor, 5_000_000 * USD, owner, sender=owner)
+    exit_all(world, world.provider)
+    world.execute_requests(exits=[world.provider])  # half, as far as it is not lent
+    rest = exit_all(world, world.provider)
+    make_due(world)
+    assert world.pool.execute([], [world.provider], sender=world.keeper) == (0, 0)
+    (returned,) = world.evm.events("RequestReturned")
+    assert tuple(returned.args)[2:5] == (NO_ROOM, rest, 0)
+    assert world.evm.events("RequestExecuted") == []
+
+
+@pytest.mark.parametrize("late", [0, 1], ids=["prompt", "late"])
+def test_execute__below_the_minimum_comes_back_whole_unless_late(
+    world: World, alice: str, bob: str, late: int
+) -> None:
+    shares = own(world, bob, 5_000)
+    line = world.markets.ledger()[0]
+    world.request_entry(alice, "500.000001", min_shares=10**28)
+    exit_all(world, bob, min_assets=10**20)
+    world.wait(DELAY + WINDOW // 8 + late)
+    assert world.pool.execute([alice], [bob], sender=world.keeper) == (0, 0)
+    fee = late * -(-500_000_001 * FEE_PPM // PPM)
+    entry, left = world.evm.events("RequestReturned")
+    assert tuple(entry.args)[2:5] == (1, 500_000_001 - fee, fee)
+    assert world.markets.ledger()[0] == line + fee * SCALE
+    assert world.pool.escrow() == world.pool.returned(alice) == 500_000_001 - fee
+    burned = late * -(-shares * FEE_PPM // PPM)
+    assert tuple(left.args)[2:5] == (1, shares - burned, burned)
+    assert world.pool.balanceOf(bob) == shares - burned
 
 
 def test_lapse__waiting_requests_and_strangers_are_left_alone(

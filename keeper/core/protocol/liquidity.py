@@ -21,6 +21,7 @@ from keeper.core.units import ceil_div, ppm_ceil
 
 VIRTUAL = 10**3  # shares, and WAD quote, that nobody owns: the first share costs 1
 MAX_AMOUNT = (1 << 96) - 1
+PROMPT_SHARE = 8  # of a window: what comes back of an execution in its first eighth pays no fee
 
 
 # ---------------------------------------------------------------- requests
@@ -78,7 +79,7 @@ def _schedule(
     require(state.requests[side, controller].amount == 0, "pool: request pending")
     due = state.now + parameters.request_delay_seconds
     deadline = due + parameters.request_window_seconds
-    state.requests[side, controller] = Request(due, deadline, False, amount, min_out)
+    state.requests[side, controller] = Request(due, deadline, amount, min_out)
 
 
 # ---------------------------------------------------------------- anyone's upkeep
@@ -87,18 +88,20 @@ def _schedule(
 def execute(state: State, entries: Sequence[Address], exits: Sequence[Address]) -> tuple[int, int]:
     """Execute due requests at the NAV of now; (assets taken in, assets set aside), native.
 
-    Entries first, then exits as far as idle tokens and the pool's requirement allow.
+    Entries first, then exits as far as idle tokens and the pool's requirement allow; what does
+    not fit comes back (SPEC 9.3, 9.5).
     """
     pending = [(Side.ENTRY, one) for one in entries] + [(Side.EXIT, one) for one in exits]
     since = max((_due(state, state.requests[one]) for one in pending), default=0)
     require(since != 0, "pool: no request is due")
     nav, _ = markets.mark_all(state, since)
-    taken = 0
+    taken = fees = 0
     for controller in entries:
-        assets = _enter(state, controller, nav)
+        assets, fee = _enter(state, controller, nav)
         taken += assets
+        fees += fee
         nav += wad_of(state, assets)
-    _fund(state, taken)
+    _fund(state, taken + fees)
     room = _room(state, nav)
     released = 0
     for controller in exits:
@@ -121,56 +124,49 @@ def lapse(state: State, entries: Sequence[Address], exits: Sequence[Address]) ->
     for controller in entries:
         request = state.requests[Side.ENTRY, controller]
         if request.amount and state.now > request.deadline:
-            fee = ppm_ceil(request.amount, fee_ppm)
-            fees += fee
-            _return_entry(state, controller, request, fee)
+            fees += _return_entry(state, controller, request, fee_ppm)
     _fund(state, fees)
     for controller in exits:
         request = state.requests[Side.EXIT, controller]
         if request.amount and state.now > request.deadline:
-            fee = 0 if request.limited else ppm_ceil(request.amount, fee_ppm)
-            _burn(state, fee)
-            _return_exit(state, controller, request, fee)
+            _return_exit(state, controller, request, fee_ppm)
     return fees
 
 
-def _enter(state: State, controller: Address, nav: int) -> int:
-    """Execute an entry, or return it when it misses its minimum; assets taken, native."""
+def _enter(state: State, controller: Address, nav: int) -> tuple[int, int]:
+    """Execute an entry, or return it when it misses its minimum; (assets taken, fee), native."""
     request = state.requests[Side.ENTRY, controller]
     if not _due(state, request):
-        return 0
+        return 0, 0
     shares = shares_for(state, wad_of(state, request.amount), nav)
     # nobody enters a pool that owes, or one whose shares have all but lost their price
     if nav < 0 or not 0 < shares <= MAX_AMOUNT or shares < request.min_out:
-        _return_entry(state, controller, request, 0)
-        return 0
+        return 0, _return_entry(state, controller, request, _late_ppm(state, request))
     del state.requests[Side.ENTRY, controller]
     _add_claim(state, Side.ENTRY, controller, request.amount, shares)
     state.shares[POOL] += shares
     state.supply += shares
-    return request.amount
+    return request.amount, 0
 
 
 def _leave(state: State, controller: Address, nav: int, room: int) -> int:
-    """Execute an exit as far as `room` (WAD) goes, or return it; assets set aside, native."""
+    """Execute an exit as far as `room` (WAD) goes and return the rest; assets set aside, native."""
     request = state.requests[Side.EXIT, controller]
     if not _due(state, request):
         return 0
     shares, assets = _served(state, request.amount, nav, room)
-    rest = replace(request, amount=request.amount - shares, limited=True)
-    if shares == 0:
-        state.requests[Side.EXIT, controller] = rest
-        return 0
     part = ceil_div(request.min_out * shares, request.amount)
-    if assets < max(1, part):
-        _return_exit(state, controller, request, 0)
+    late_ppm = _late_ppm(state, request)
+    if shares and assets < max(1, part):
+        _return_exit(state, controller, request, late_ppm)
         return 0
-    if rest.amount:
-        state.requests[Side.EXIT, controller] = replace(rest, min_out=request.min_out - part)
-    else:
+    if shares:
         del state.requests[Side.EXIT, controller]
-    _add_claim(state, Side.EXIT, controller, shares, assets)
-    _burn(state, shares)
+        _add_claim(state, Side.EXIT, controller, shares, assets)
+        _burn(state, shares)
+    if shares != request.amount:
+        rest = replace(request, amount=request.amount - shares)
+        _return_exit(state, controller, rest, late_ppm)
     return assets
 
 
@@ -191,13 +187,25 @@ def _room(state: State, nav: int) -> int:
     return max(min(state.lines.pool - state.total_debt, nav - kept), 0)
 
 
-def _return_entry(state: State, controller: Address, request: Request, fee: int) -> None:
+def _late_ppm(state: State, request: Request) -> int:
+    """The fee on what comes back of an execution now: none while it is prompt (SPEC 9.5)."""
+    prompt = (request.deadline - request.due) // PROMPT_SHARE
+    return 0 if state.now <= request.due + prompt else state.parameters.exit_fee_ppm
+
+
+def _return_entry(state: State, controller: Address, request: Request, fee_ppm: int) -> int:
+    """Give an entry back; the fee that is kept of it, native."""
+    fee = ppm_ceil(request.amount, fee_ppm)
     del state.requests[Side.ENTRY, controller]
     state.returned[controller] += request.amount - fee
+    return fee
 
 
-def _return_exit(state: State, controller: Address, request: Request, fee: int) -> None:
+def _return_exit(state: State, controller: Address, request: Request, fee_ppm: int) -> None:
+    """Give shares back; the fee that is kept of them is burned."""
+    fee = ppm_ceil(request.amount, fee_ppm)
     del state.requests[Side.EXIT, controller]
+    _burn(state, fee)
     transfer(state, POOL, controller, request.amount - fee)
 
 

@@ -100,7 +100,6 @@ class Request:
 
     due: int = 0  # unix seconds: executes at prices of a slot at or after it
     deadline: int = 0  # unix seconds: lapses after it
-    limited: bool = False  # an exit that could not be served whole: lapses without a fee
     amount: int = 0  # entries: native assets, exits: shares
     min_out: int = 0  # entries: shares, exits: native assets
 
