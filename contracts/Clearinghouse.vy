@@ -47,6 +47,7 @@ CAUSE_ORDER: constant(uint256) = 1
 CAUSE_LIQUIDATION: constant(uint256) = 2
 CAUSE_MOVE_OUT: constant(uint256) = 3
 CAUSE_MOVE_IN: constant(uint256) = 4
+CAUSE_SETTLEMENT: constant(uint256) = 5
 
 CASH_DEPOSIT: constant(uint256) = 1
 CASH_WITHDRAWAL: constant(uint256) = 2
@@ -341,6 +342,7 @@ def force_fill(
     @notice Close `size` (signed, against the position) at its forced price
             (docs/SPEC.md 5.8, 8.4): fee and penalty take no more than the equity left.
     @param equity WAD, of the account before it
+    @param liquidator who is paid; the empty address: nobody, the instrument settles
     @return (fee and penalty, liquidator's part), WAD
     """
     self._only(LIQUIDATOR)
@@ -351,7 +353,10 @@ def force_fill(
     )
     a: account_words.Account = account_words._unpack(self._accounts[account])
     self._store_outcome(account, a, instrument, held.size, o)
-    self._log_position(account, instrument, CAUSE_LIQUIDATION, o)
+    cause: uint256 = CAUSE_LIQUIDATION
+    if liquidator == empty(address):
+        cause = CAUSE_SETTLEMENT
+    self._log_position(account, instrument, cause, o)
     self._pay(liquidator, convert(o.reward, int256), CASH_LIQUIDATION)
     return o.fee, o.reward
 

@@ -12,14 +12,16 @@
      how long a change waits, is the owner's affair: a timelock.
 @custom:units ppm = 10^-6 and bps = 10^-4 of notional where nothing else is said; sizes WAD;
         caps and floors in whole USD; times in seconds
-@custom:halt set_status: 1 lets positions only shrink, 2 halts the instrument
+@custom:halt set_status: 1 lets positions only shrink; delist: settles the instrument
 """
 
 from snekmate.auth import ownable
 
 from contracts.interfaces import IInstruments
 from contracts.interfaces import IOracleHub
+from contracts.modules import quotes
 from contracts.modules import terms as term_words
+from contracts.modules import words
 
 implements: IInstruments
 
@@ -63,7 +65,12 @@ MAX_MIN_NOTIONAL_USD: constant(uint256) = 10**6
 MAX_LAMBDA_PPM: constant(uint256) = 100_000           # 10 %
 MAX_PENALTY_PPM: constant(uint256) = 100_000          # 10 %
 
+MIN_NOTICE: constant(uint256) = 86_400                # a day to leave before a delisting
+MAX_NOTICE: constant(uint256) = 90 * 86_400
+LATE: constant(uint256) = 86_400  # after which a delisting waits for no slot any more
+
 ORACLE_HUB: public(immutable(IOracleHub))
+MARKETS: public(immutable(address))
 
 
 struct Gaps:
@@ -93,6 +100,16 @@ event LimitTermsChanged:
     terms: term_words.LimitTerms
 
 
+event DelistingAnnounced:
+    instrument: indexed(uint256)
+    at: uint256          # unix seconds
+
+
+event InstrumentSettled:
+    instrument: indexed(uint256)
+    value_wad: uint256   # of one unit, for ever
+
+
 count: public(uint256)                          # instruments are 1 to count
 underlying_count: public(uint256)               # underlyings are 1 to underlying_count
 risk_words: HashMap[uint256, uint256]           # by instrument
@@ -101,17 +118,20 @@ limit_words: HashMap[uint256, uint256]          # by instrument
 underlying_words: HashMap[uint256, uint256]     # by underlying
 margin_words: HashMap[uint256, uint256]         # by instrument; follows from risk and underlying
 underlying_gaps: public(HashMap[uint256, Gaps]) # by underlying; asked by the setters alone
+settlements: HashMap[uint256, uint256]          # by instrument: value WAD 128 | moment 40
 
 
 @deploy
-def __init__(owner: address, oracle_hub: IOracleHub):
+def __init__(owner: address, oracle_hub: IOracleHub, markets: address):
     """
     @param owner who may list and set terms
     @param oracle_hub whose feeds the underlyings name
+    @param markets that settles instruments
     """
     ownable.__init__()
     ownable._transfer_ownership(owner)
     ORACLE_HUB = oracle_hub
+    MARKETS = markets
 
 
 # reading
@@ -130,7 +150,7 @@ def terms(instrument: uint256) -> (uint256, uint256, uint256, uint256):
     risk: uint256 = self._risk(instrument)
     return (
         risk,
-        self.fill_words[instrument],
+        self._fill(instrument),
         self.limit_words[instrument],
         self.underlying_words[term_words._underlying(risk)],
     )
@@ -147,7 +167,7 @@ def trade_terms(instrument: uint256) -> (uint256, uint256, uint256, uint256):
     risk: uint256 = 0
     underlying: uint256 = 0
     risk, underlying = self._margin_terms(instrument)
-    return risk, self.fill_words[instrument], self.limit_words[instrument], underlying
+    return risk, self._fill(instrument), self.limit_words[instrument], underlying
 
 
 @external
@@ -161,7 +181,7 @@ def mark_terms(instrument: uint256) -> (uint256, uint256, uint256):
     risk: uint256 = 0
     underlying: uint256 = 0
     risk, underlying = self._margin_terms(instrument)
-    return risk, self.fill_words[instrument], underlying
+    return risk, self._fill(instrument), underlying
 
 
 @external
@@ -173,6 +193,57 @@ def risk_terms(instrument: uint256) -> (uint256, uint256):
     @custom:reverts instruments: unknown instrument
     """
     return self._margin_terms(instrument)
+
+
+@external
+@view
+@reentrant
+def status(instrument: uint256) -> uint256:
+    """
+    @return 0 open, 1 reduce-only, 2 halted, 3 delisting, 4 due, 5 settling, as of this block
+    @custom:reverts instruments: unknown instrument
+    """
+    self._risk(instrument)
+    return term_words._status(self._fill(instrument))
+
+
+@external
+@view
+@reentrant
+def settlement(instrument: uint256) -> (uint256, uint256):
+    """
+    @return (moment of the delisting or settlement, unix seconds, 0: none; value of a unit once it
+            settles, WAD)
+    """
+    word: uint256 = self.settlements[instrument]
+    return word >> 128, word & (2**128 - 1)
+
+
+@external
+@view
+@reentrant
+def delisting_index(instrument: uint256, slot: uint256) -> uint256:
+    """
+    @notice The index price that a delisted instrument settles at: of the first slot at or after
+            the moment that was announced. Nobody chooses it. A day later any stored price will
+            do, since the slot may have left the ring, or the feed may be dead.
+    @param slot of the instrument's feed; ignored a day after the moment
+    @return WAD
+    @custom:reverts instruments: not due; instruments: not the first slot; oracle: ...
+    """
+    at: uint256 = self.settlements[instrument] >> 128
+    assert (
+        term_words._status(self._fill(instrument)) == term_words.STATUS_DUE
+    ), "instruments: not due"
+    underlying: uint256 = term_words._underlying(self.risk_words[instrument])
+    feed: uint256 = term_words._feed(self.underlying_words[underlying])
+    if block.timestamp >= at + LATE:
+        return quotes._price(staticcall ORACLE_HUB.price(feed, 0))
+    median: uint256 = 0
+    previous: uint256 = 0
+    median, previous = self._slot(feed, slot)
+    assert slot >= at and previous < at, "instruments: not the first slot"
+    return median
 
 
 @external
@@ -227,9 +298,12 @@ def set_underlying(underlying: uint256, terms: term_words.UnderlyingTerms, gaps:
     assert terms.feed == term_words._feed(word), "instruments: feed is fixed"
     self._set_underlying(underlying, terms, gaps)
     for instrument: uint256 in range(1, self.count + 1, bound=MAX_INSTRUMENTS):
-        if term_words._underlying(self.risk_words[instrument]) == underlying:
-            self._store_margin(instrument)
-            self._check_fit(instrument)
+        if term_words._underlying(self.risk_words[instrument]) != underlying:
+            continue
+        if term_words._status(self.fill_words[instrument]) == term_words.STATUS_SETTLING:
+            continue  # nothing of it moves any more
+        self._store_margin(instrument)
+        self._check_fit(instrument)
 
 
 # instruments
@@ -274,7 +348,7 @@ def set_risk_terms(
     @custom:reverts instruments: unknown instrument; terms: ... out of range
     """
     ownable._check_owner()
-    word: uint256 = self._risk(instrument)
+    word: uint256 = self._alive(instrument)
     self._set_risk(
         instrument,
         term_words.RiskTerms(
@@ -299,7 +373,7 @@ def set_fill_terms(instrument: uint256, terms: term_words.FillTerms):
             factor too small, shock too small
     """
     ownable._check_owner()
-    self._risk(instrument)
+    self._alive(instrument)
     self._set_fill(instrument, terms, term_words._status(self.fill_words[instrument]))
     self._check_fit(instrument)
 
@@ -312,7 +386,7 @@ def set_limits(instrument: uint256, terms: term_words.LimitTerms):
             100 %, fee shares above 100 %, factor too small, shock too small
     """
     ownable._check_owner()
-    self._risk(instrument)
+    self._alive(instrument)
     self._set_limit(instrument, terms)
     self._check_fit(instrument)
 
@@ -320,16 +394,54 @@ def set_limits(instrument: uint256, terms: term_words.LimitTerms):
 @external
 def set_status(instrument: uint256, status: uint256):
     """
-    @notice Open, let only shrink, or halt an instrument.
+    @notice Open, let only shrink, or halt an instrument; takes back a delisting not yet due.
     @param status 0 open, 1 reduce-only, 2 halted
-    @custom:reverts instruments: unknown instrument, unknown status
+    @custom:reverts instruments: unknown instrument, unknown status, instrument is over
     """
     ownable._check_owner()
-    self._risk(instrument)
+    self._alive(instrument)
     assert status <= term_words.STATUS_HALTED, "instruments: unknown status"
-    terms: term_words.FillTerms = term_words._unpack_fill(self.fill_words[instrument])
-    self.fill_words[instrument] = term_words._pack_fill(terms, status)
-    log FillTermsChanged(instrument=instrument, terms=terms, status=status)
+    self.settlements[instrument] = 0
+    self._set_status(instrument, status)
+
+
+@external
+def delist(instrument: uint256, at: uint256):
+    """
+    @notice Announce the end of an instrument: until that moment positions may only shrink, then
+            it settles at the first price at or after it.
+    @param at unix seconds, a day to 90 days from now
+    @custom:reverts instruments: unknown instrument, instrument is over, notice out of range
+    """
+    ownable._check_owner()
+    self._alive(instrument)
+    self._within(
+        at,
+        block.timestamp + MIN_NOTICE,
+        block.timestamp + MAX_NOTICE,
+        "instruments: notice out of range",
+    )
+    self.settlements[instrument] = at << 128
+    self._set_status(instrument, term_words.STATUS_DELISTING)
+    log DelistingAnnounced(instrument=instrument, at=at)
+
+
+@external
+def settle(instrument: uint256, value_wad: uint256):
+    """
+    @notice Markets has found the value that every position of an instrument ends at.
+    @custom:reverts instruments: only markets; instruments: instrument is over
+    """
+    assert msg.sender == MARKETS, "instruments: only markets"
+    assert (
+        term_words._status(self.fill_words[instrument]) != term_words.STATUS_SETTLING
+    ), "instruments: instrument is over"
+    self.settlements[instrument] = (
+        words._put_unsigned(value_wad, 0, 128) | (block.timestamp << 128)
+    )
+    self.margin_words[instrument] = term_words._settled_margin(self.margin_words[instrument])
+    self._set_status(instrument, term_words.STATUS_SETTLING)
+    log InstrumentSettled(instrument=instrument, value_wad=value_wad)
 
 
 # inside
@@ -344,6 +456,46 @@ def _risk(instrument: uint256) -> uint256:
     word: uint256 = self.risk_words[instrument]
     assert word != 0, "instruments: unknown instrument"
     return word
+
+
+@internal
+@view
+def _alive(instrument: uint256) -> uint256:
+    """
+    @return risk word of an instrument that has not come to its end
+    """
+    word: uint256 = self._risk(instrument)
+    assert (
+        term_words._status(self._fill(instrument)) < term_words.STATUS_DUE
+    ), "instruments: instrument is over"
+    return word
+
+
+@internal
+@view
+def _fill(instrument: uint256) -> uint256:
+    """
+    @return fill word with the status as of this block
+    """
+    word: uint256 = self.fill_words[instrument]
+    if term_words._status(word) == term_words.STATUS_DELISTING:
+        if block.timestamp >= self.settlements[instrument] >> 128:
+            return term_words._with_status(word, term_words.STATUS_DUE)
+    return word
+
+
+@internal
+@view
+def _slot(feed: uint256, slot: uint256) -> (uint256, uint256):
+    """
+    @return (median WAD, previous slot)
+    """
+    high: uint256 = 0
+    low: uint256 = 0
+    median: uint256 = 0
+    previous: uint256 = 0
+    high, low, median, previous = staticcall ORACLE_HUB.slot_price(feed, slot)
+    return median, previous
 
 
 @internal
@@ -444,6 +596,15 @@ def _set_fill(instrument: uint256, terms: term_words.FillTerms, status: uint256)
     self._within(terms.lapse_ppm, 0, MAX_LAPSE_PPM, "terms: lapse charge too large")
     self.fill_words[instrument] = term_words._pack_fill(terms, status)
     log FillTermsChanged(instrument=instrument, terms=terms, status=status)
+
+
+@internal
+def _set_status(instrument: uint256, status: uint256):
+    word: uint256 = self.fill_words[instrument]
+    self.fill_words[instrument] = term_words._with_status(word, status)
+    log FillTermsChanged(
+        instrument=instrument, terms=term_words._unpack_fill(word), status=status
+    )
 
 
 @internal

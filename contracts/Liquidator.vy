@@ -16,6 +16,7 @@
 from snekmate.auth import ownable
 
 from contracts.interfaces import IClearinghouse
+from contracts.interfaces import IInstruments
 from contracts.interfaces import ILiquidator
 from contracts.interfaces import IOracleHub
 from contracts.interfaces import IRiskEngine
@@ -23,6 +24,7 @@ from contracts.interfaces import IVault
 from contracts.modules import account_words
 from contracts.modules import quotes
 from contracts.modules import scan
+from contracts.modules import terms as term_words
 
 implements: ILiquidator
 initializes: ownable
@@ -38,6 +40,7 @@ MAX_BATCH: constant(uint256) = 64
 
 CLEARINGHOUSE: public(immutable(IClearinghouse))
 VAULT: public(immutable(IVault))
+INSTRUMENTS: public(immutable(IInstruments))
 ORACLE_HUB: public(immutable(IOracleHub))
 
 event MarginCalled:
@@ -93,12 +96,17 @@ debt_threshold: public(uint256)    # WAD, above it a healthy debtor's collateral
 
 @deploy
 def __init__(
-    owner: address, clearinghouse: IClearinghouse, vault: IVault, oracle_hub: IOracleHub
+    owner: address,
+    clearinghouse: IClearinghouse,
+    vault: IVault,
+    instruments: IInstruments,
+    oracle_hub: IOracleHub,
 ):
     ownable.__init__()
     ownable._transfer_ownership(owner)
     CLEARINGHOUSE = clearinghouse
     VAULT = vault
+    INSTRUMENTS = instruments
     ORACLE_HUB = oracle_hub
 
 
@@ -178,6 +186,25 @@ def liquidate_item(account: bytes32, instrument: uint256, liquidator: address):
     """
     assert msg.sender == self, "liquidation: only a batch"
     self._liquidate(account, instrument, max_value(uint256), liquidator)
+
+
+@external
+def settle_positions(accounts: DynArray[bytes32, MAX_BATCH], instrument: uint256):
+    """
+    @notice End positions of an instrument that settles, at its value, without order, premium or
+            fee. Whoever asks, in whatever order, each ends with the same.
+    @param accounts those without a position in it are skipped
+    @custom:reverts instruments: not settling
+    """
+    assert (
+        staticcall INSTRUMENTS.status(instrument) == term_words.STATUS_SETTLING
+    ), "instruments: not settling"
+    for account: bytes32 in accounts:
+        size: int256 = (staticcall CLEARINGHOUSE.position(account, instrument))[0]
+        if size == 0:
+            continue
+        extcall CLEARINGHOUSE.force_fill(account, instrument, -size, 0, empty(address))
+        extcall CLEARINGHOUSE.absorb(account, instrument)
 
 
 @external

@@ -21,6 +21,7 @@ Symbols
 
 from snekmate.auth import ownable
 
+from contracts.interfaces import IInstruments
 from contracts.interfaces import IMarkets
 from contracts.interfaces import IRiskEngine
 from contracts.modules import fills
@@ -54,6 +55,7 @@ LEVEL_FRESH: constant(uint256) = 2
 LEVEL_TIGHT: constant(uint256) = 3
 
 CLEARINGHOUSE: public(immutable(address))
+INSTRUMENTS: public(immutable(IInstruments))
 
 event SafetyChanged:
     risk_engine: address
@@ -78,7 +80,9 @@ _deficits: HashMap[bytes32, uint256]               # instrument 16 | unpaid WAD 
 
 
 @deploy
-def __init__(owner: address, clearinghouse: address, risk_engine: address):
+def __init__(
+    owner: address, clearinghouse: address, risk_engine: address, instruments: IInstruments
+):
     """
     @notice Until set_safety is called: NAV covers the requirement once, the pool pays for no
             deficit, forced fills enter the premium over eight hours.
@@ -86,6 +90,7 @@ def __init__(owner: address, clearinghouse: address, risk_engine: address):
     ownable.__init__()
     ownable._transfer_ownership(owner)
     CLEARINGHOUSE = clearinghouse
+    INSTRUMENTS = instruments
     self._safety = convert(risk_engine, uint256) | (10**6 << 160) | (28_800 << 208)
 
 
@@ -130,6 +135,19 @@ def mark_all(since: uint256) -> (int256, uint256):
     return ledger_words._pool(self._ledger) + totals.mark, totals.requirement
 
 
+@external
+def settle_instrument(instrument: uint256, slot: uint256):
+    """
+    @notice Fix the value that every position of a delisted instrument ends at, once its moment
+            has come: that of the first slot at or after it.
+    @param slot of the instrument's feed
+    @custom:reverts instruments: not due; instruments: not the first slot; oracle: ...
+    """
+    self._settle_instrument(
+        instrument, staticcall INSTRUMENTS.delisting_index(instrument, slot)
+    )
+
+
 # ---------------------------------------------------------------- the Clearinghouse's acts
 
 
@@ -163,6 +181,7 @@ def fill(
     net: int256 = m.long_interest - m.short_interest
     risk: IRiskEngine = self._risk_engine()
     q: IRiskEngine.Quote = staticcall risk.quote(instrument, level, fill_index, net + delta)
+    assert terms._status(q.fill) < terms.STATUS_DUE, "fill: limit"
 
     price: int256 = convert(fill_index, int256)
     traded: int256 = delta
@@ -215,7 +234,8 @@ def force(
 ) -> IMarkets.Outcome:
     """
     @notice Close part of a position at theta less lambda (longs) or plus it (shorts): nobody can
-            move that price. The premium sees the size only over the forced window.
+            move that price. The premium sees the size only over the forced window. Of an
+            instrument that settles: at its value, for nothing.
     @param size WAD, of the position before
     @param notional WAD, of the position before
     @param settled index that the position was settled to
@@ -228,6 +248,10 @@ def force(
     q: IRiskEngine.Quote = staticcall self._risk_engine().quote(
         instrument, LEVEL_FRESH, 0, net + delta
     )
+    cost: int256 = wad_math._ceil_div(convert(q.fair, int256) * delta, WAD)
+    if terms._status(q.fill) == terms.STATUS_SETTLING:
+        return self._trade(instrument, q, m, size, notional, settled, delta, cost, 0, 0)
+
     spread: int256 = 0
     fee: int256 = 0
     penalty: int256 = 0
@@ -244,9 +268,8 @@ def force(
     m.forced = max(-MAX_FORCED, min(MAX_FORCED, forced))
     m.forced_at = block.timestamp
     self._forced[instrument] = market_words._pack_forced(m)
-    cost: int256 = wad_math._ceil_div(convert(q.fair, int256) * delta, WAD) + spread
     o: IMarkets.Outcome = self._trade(
-        instrument, q, m, size, notional, settled, delta, cost, fee, penalty - reward
+        instrument, q, m, size, notional, settled, delta, cost + spread, fee, penalty - reward
     )
     o.fee += convert(reward, uint256)
     o.cash -= reward
@@ -593,6 +616,21 @@ def _accrued(instrument: uint256) -> market_words.Market:
 
 
 @internal
+def _settle_instrument(instrument: uint256, index: uint256):
+    """
+    @notice End an instrument at an accepted index price: its funding, gap fee and premium stop
+            now, and what is left of it is worth theta at that price for ever.
+    """
+    m: market_words.Market = self._accrued(instrument)
+    net: int256 = m.long_interest - m.short_interest
+    risk: IRiskEngine = self._risk_engine()
+    q: IRiskEngine.Quote = staticcall risk.quote(instrument, LEVEL_ANY, index, net)
+    extcall INSTRUMENTS.settle(instrument, q.fill_fair)
+    q = staticcall risk.mark(instrument, LEVEL_ANY, net)
+    self._store(instrument, q, m, 0, 0, 0)
+
+
+@internal
 def _store(
     instrument: uint256,
     q: IRiskEngine.Quote,
@@ -613,17 +651,23 @@ def _store(
     net: int256 = m.long_interest - m.short_interest
     residual: int256 = self._residual(m.forced, m.forced_at)
 
-    cap: int256 = index * convert(terms._funding_cap_ppm(q.risk), int256) // (PPM * DAY)
     m.accrued_at = block.timestamp
     m.easing = 0
-    if residual != 0:
-        m.easing = 1
-    m.rate = wad_math._floor_div(fair - convert(q.payoff, int256), period) + max(
-        -cap, min(cap, index * (net - residual) // (depth * period))
-    )
-    m.gap = min(
-        wad_math._ceil_div(index * convert(terms._gap_ppm(q.fill), int256), PPM * YEAR), MAX_GAP
-    )
+    m.rate = 0
+    m.gap = 0
+    reserve: int256 = 0
+    if terms._status(q.fill) != terms.STATUS_SETTLING:
+        if residual != 0:
+            m.easing = 1
+        cap: int256 = index * convert(terms._funding_cap_ppm(q.risk), int256) // (PPM * DAY)
+        m.rate = wad_math._floor_div(fair - convert(q.payoff, int256), period) + max(
+            -cap, min(cap, index * (net - residual) // (depth * period))
+        )
+        m.gap = min(
+            wad_math._ceil_div(index * convert(terms._gap_ppm(q.fill), int256), PPM * YEAR),
+            MAX_GAP,
+        )
+        reserve = market_words._reserve(index, depth, net, net - residual)
 
     mark: int256 = (
         m.notional_sum
@@ -632,7 +676,7 @@ def _store(
             m.long_interest * m.long_index + m.short_interest * m.short_index, WAD
         )
         - m.index_sum
-        - market_words._reserve(index, depth, net, net - residual)
+        - reserve
     )
     requirement: uint256 = min(scan._ceil_div(q.requirement, MICRO_UNSIGNED), MAX_REQUIREMENT)
     totals: ledger_words.Totals = ledger_words._unpack_totals(self._totals)

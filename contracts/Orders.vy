@@ -156,7 +156,8 @@ def commit(order: IOrders.Order) -> bytes32:
 @external
 def cancel(order: IOrders.Order):
     """
-    @notice Take an order back: free before it is due, for the lapse charge after its window.
+    @notice Take an order back: free before it is due, for the lapse charge after its window;
+            free at any time once its instrument has come to its end, where nothing fills.
     @dev In between a price may be known, and taking back would be an option. After the window
          `expire` may find that nothing is to be charged; the owner need not wait for it.
     @custom:reverts account: not the owner; orders: no such order; orders: due already
@@ -165,7 +166,7 @@ def cancel(order: IOrders.Order):
     id: bytes32 = self._id(order)
     c: IOrders.Commitment = self._live(id)
     charge: uint256 = 0
-    if block.timestamp >= c.due:
+    if block.timestamp >= c.due and not self._is_over(order.instrument):
         assert block.timestamp > c.deadline, "orders: due already"
         charge = c.lapse
     self._end(id, order, c, CANCELLED, 0, charge, empty(address))
@@ -225,6 +226,7 @@ def expire(order: IOrders.Order, slot: uint256):
     @notice End an order whose window is over. What it costs is no one's choice: the slot that
             the ring shows as the first at or after due decides. Within the window: the order
             could have filled, and its lapse charge goes to insurance. Later: it could not.
+            On an instrument that has come to its end it is free, and no slot is asked for.
     @param slot the first at or after the order's due time, of the instrument's feed
     @custom:reverts orders: no such order; orders: window is open; orders: slot before due;
                     orders: slot not the first; and those of the OracleHub
@@ -232,10 +234,11 @@ def expire(order: IOrders.Order, slot: uint256):
     id: bytes32 = self._id(order)
     c: IOrders.Commitment = self._live(id)
     assert block.timestamp > c.deadline, "orders: window is open"
-    price: uint256 = self._fill_index(order.size, c, slot)  # only that it exists counts
     charge: uint256 = 0
-    if slot <= c.deadline:
-        charge = c.lapse
+    if not self._is_over(order.instrument):
+        price: uint256 = self._fill_index(order.size, c, slot)  # only that it exists counts
+        if slot <= c.deadline:
+            charge = c.lapse
     self._end(id, order, c, EXPIRED, slot, charge, empty(address))
 
 
@@ -478,6 +481,15 @@ def _executable(c: IOrders.Commitment, slot: uint256) -> bool:
     if c.due == 0 or block.timestamp > c.deadline:
         return False
     return staticcall ORACLE_HUB.has_slot(c.feed, c.due, slot)
+
+
+@internal
+@view
+def _is_over(instrument: uint256) -> bool:
+    """
+    @notice Whether an instrument has come to its end: delisted and due, or settling
+    """
+    return staticcall INSTRUMENTS.status(instrument) >= terms.STATUS_DUE
 
 
 @internal

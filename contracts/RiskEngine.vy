@@ -154,7 +154,7 @@ def quote(
     """
     q: IRiskEngine.Quote = empty(IRiskEngine.Quote)
     q.risk, q.fill, q.limit, q.underlying = staticcall INSTRUMENTS.trade_terms(instrument)
-    return self._quoted(q, level, fill_index, net_size)
+    return self._quoted(q, instrument, level, fill_index, net_size)
 
 
 @external
@@ -166,7 +166,7 @@ def mark(instrument: uint256, level: uint256, net_size: int256) -> IRiskEngine.Q
     """
     q: IRiskEngine.Quote = empty(IRiskEngine.Quote)
     q.risk, q.fill, q.underlying = staticcall INSTRUMENTS.mark_terms(instrument)
-    return self._quoted(q, level, 0, net_size)
+    return self._quoted(q, instrument, level, 0, net_size)
 
 
 @external
@@ -223,6 +223,7 @@ def order_margin(
     level: uint256 = LEVEL_TIGHT
     if reducing:
         level = LEVEL_RECENT
+    assert terms._status(fill) < terms.STATUS_DUE, "market: not open"
     stored: uint256 = staticcall ORACLE_HUB.price(terms._feed(underlying), level)
     index: uint256 = quotes._price(stored)
     magnitude: uint256 = convert(abs(size), uint256)
@@ -268,13 +269,14 @@ def relief(
             initial margin falls, and what it costs (docs/SPEC.md 8.3).
     @dev Concentration is convex: its slope where the account stands is the steepest on the way,
          so a size taken from it never closes too much.
-    @custom:reverts account: no such position; oracle: ...
+    @custom:reverts market: to be settled; account: no such position; oracle: ...
     """
     risk: uint256 = 0
     fill: uint256 = 0
     limit: uint256 = 0
     underlying: uint256 = 0
     risk, fill, limit, underlying = staticcall INSTRUMENTS.trade_terms(instrument)
+    assert terms._status(fill) < terms.STATUS_DUE, "market: to be settled"
     index: uint256 = quotes._price(
         staticcall ORACLE_HUB.price(terms._feed(underlying), LEVEL_FRESH)
     )
@@ -294,7 +296,10 @@ def relief(
             r.size = p.size
         else:
             other = (staticcall INSTRUMENTS.risk_terms(p.instrument))[0]
-        if terms._underlying(other) == terms._underlying(risk):
+        if (
+            terms._underlying(other) == terms._underlying(risk)
+            and terms._kind(other) != terms.KIND_SETTLED
+        ):
             exposure += scan._ceil_div(convert(abs(p.size), uint256) * index, 10**18)
     assert r.size != 0, "account: no such position"
     liquidity: uint256 = terms._liquidity(underlying)
@@ -308,9 +313,21 @@ def relief(
 @internal
 @view
 def _quoted(
-    terms_only: IRiskEngine.Quote, level: uint256, fill_index: uint256, net_size: int256
+    terms_only: IRiskEngine.Quote,
+    instrument: uint256,
+    level: uint256,
+    fill_index: uint256,
+    net_size: int256,
 ) -> IRiskEngine.Quote:
     q: IRiskEngine.Quote = terms_only
+    if terms._kind(q.risk) == terms.KIND_SETTLED:
+        # one value for ever: no oracle is asked, and there is nothing left to lose
+        q.index = (staticcall INSTRUMENTS.settlement(instrument))[1]
+        q.fair = q.index
+        q.payoff = q.index
+        q.fill_fair = q.index
+        q.slot = block.timestamp
+        return q
     stored: uint256 = staticcall ORACLE_HUB.price(terms._feed(q.underlying), level)
     kind: uint256 = terms._kind(q.risk)
     q.index = quotes._price(stored)
@@ -369,6 +386,13 @@ def _requirement(
         risk: uint256 = 0
         word: uint256 = 0
         risk, word = staticcall INSTRUMENTS.risk_terms(p.instrument)
+        if terms._kind(risk) == terms.KIND_SETTLED:
+            if valued:
+                final: int256 = self._final(p)
+                r.upnl += final
+                r.upnl_initial += final
+                r.owed += self._owed(p)
+            continue
         stored: uint256 = staticcall ORACLE_HUB.price(terms._feed(word), level)
         index: uint256 = quotes._price(stored)
         if terms._feed(word) == feed:
@@ -412,6 +436,17 @@ def _requirement(
     r.plain_initial += add_ons
     r.initial = r.plain_initial + confidence
     return r
+
+
+@internal
+@view
+def _final(p: IRiskEngine.Position) -> int256:
+    """
+    @notice What a settling position ends with: no price moves it, so it asks no margin, and a
+            gain counts in full
+    """
+    worth: uint256 = (staticcall INSTRUMENTS.settlement(p.instrument))[1]
+    return wad_math._floor_div(p.size * convert(worth, int256), WAD) - p.notional
 
 
 @internal

@@ -24,10 +24,15 @@ WAD: constant(uint256) = 10**18
 MILLI: constant(uint256) = 10**15  # WAD in 10^-3 USD
 
 KIND_FUTURE: constant(uint256) = 0
+KIND_SETTLED: constant(uint256) = 255  # in the margin word alone: worth its settlement value
 
+# the life of an instrument (docs/SPEC.md 10)
 STATUS_OPEN: constant(uint256) = 0
 STATUS_REDUCE_ONLY: constant(uint256) = 1
 STATUS_HALTED: constant(uint256) = 2
+STATUS_DELISTING: constant(uint256) = 3  # reduce-only, until the moment that was announced
+STATUS_DUE: constant(uint256) = 4        # never stored: that moment has come, the price has not
+STATUS_SETTLING: constant(uint256) = 5   # worth its settlement value, for ever
 
 MASK_8: constant(uint256) = 2**8 - 1
 MASK_14: constant(uint256) = 2**14 - 1
@@ -38,6 +43,7 @@ MASK_48: constant(uint256) = 2**48 - 1
 MASK_96: constant(uint256) = 2**96 - 1
 MASK_120: constant(uint256) = 2**120 - 1
 MASK_128: constant(uint256) = 2**128 - 1
+MASK_248: constant(uint256) = 2**248 - 1
 
 
 struct RiskTerms:
@@ -188,6 +194,15 @@ def _split(margin: uint256) -> (uint256, uint256):
     return margin & MASK_120, margin >> 120
 
 
+@internal
+@pure
+def _settled_margin(margin: uint256) -> uint256:
+    """
+    @notice The margin word of an instrument that cannot move any more.
+    """
+    return margin | KIND_SETTLED
+
+
 # risk word
 
 
@@ -300,9 +315,15 @@ def _lapse_ppm(fill: uint256) -> uint256:
 @pure
 def _status(fill: uint256) -> uint256:
     """
-    @return 0 open, 1 reduce-only, 2 halted
+    @return 0 open, 1 reduce-only, 2 halted, 3 delisting, 4 due, 5 settling
     """
     return fill >> 248
+
+
+@internal
+@pure
+def _with_status(fill: uint256, status: uint256) -> uint256:
+    return (fill & MASK_248) | (status << 248)
 
 
 # limit word

@@ -96,8 +96,12 @@ def requirement(
     underlyings: dict[int, UnderlyingTerms] = {}
     added = 0
     unsure = 0
+    final = 0
     for held in book:
         terms = terms_of(held.instrument)
+        if terms.settles:  # no price moves it: nothing to cover, a gain counts in full
+            final += mul_floor(held.size, terms.settlement_wad) - held.notional
+            continue
         quote = price_of(terms.underlying.feed)
         index = quote.price_wad
         under = terms.risk.underlying
@@ -118,10 +122,9 @@ def requirement(
         maintenance=added + sum(losses.values()),
         plain_initial=plain,
         initial=plain + unsure,
-        upnl=sum(gains.values()),
-        upnl_initial=sum(
-            ppm_floor(gain, upnl_ppm) if gain > 0 else gain for gain in gains.values()
-        ),
+        upnl=final + sum(gains.values()),
+        upnl_initial=final
+        + sum(ppm_floor(gain, upnl_ppm) if gain > 0 else gain for gain in gains.values()),
     )
 
 

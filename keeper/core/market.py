@@ -102,15 +102,18 @@ def reserve(index: int, depth: int, net: int, premium_size: int) -> int:
     return ceil_div(index * net * (2 * premium_size - net), 2 * depth * WAD)
 
 
-def mark(market: Market, fair: int, index: int, depth: int, premium_size: int) -> int:
-    """What the instrument is worth to the pool beyond its line, rounded down (SPEC 5.11)."""
+def settled_mark(market: Market, fair: int) -> int:
+    """What positions worth `fair` a unit leave the pool beyond its line, rounded down."""
     due = floor_div(
         market.long_interest * market.long_index + market.short_interest * market.short_index, WAD
     )
     owed_to_positions = ceil_div(fair * market.net, WAD) - market.notional_sum
-    return (
-        due - market.index_sum - owed_to_positions - reserve(index, depth, market.net, premium_size)
-    )
+    return due - market.index_sum - owed_to_positions
+
+
+def mark(market: Market, fair: int, index: int, depth: int, premium_size: int) -> int:
+    """The same less the premium reserve, while premium is charged (SPEC 5.11)."""
+    return settled_mark(market, fair) - reserve(index, depth, market.net, premium_size)
 
 
 def within_premium(net: int, terms: Terms) -> bool:

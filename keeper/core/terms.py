@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from keeper.core.types import FeedId
+from keeper.core.types import FeedId, Status
 from keeper.core.units import MILLI, PPM, WAD
 from keeper.core.words import Layout
 
@@ -123,6 +123,17 @@ class Terms:
     fill: FillTerms
     limit: LimitTerms
     underlying: UnderlyingTerms
+    settlement_wad: int = 0  # what a unit is worth for ever once it settles
+
+    @property
+    def settles(self) -> bool:
+        """Whether nothing moves the instrument any more."""
+        return self.fill.status == Status.SETTLING
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing trades any more: delisted and due, or settling."""
+        return self.fill.status >= Status.DUE
 
 
 def decode(risk: int, fill: int, limit: int, underlying: int) -> Terms:

@@ -50,11 +50,14 @@ class Level(IntEnum):
 
 
 class Status(IntEnum):
-    """What an instrument lets in."""
+    """Where in its life an instrument is (SPEC 10)."""
 
     OPEN = 0
     REDUCE_ONLY = 1
     HALTED = 2
+    DELISTING = 3  # reduce-only, until the moment that was announced
+    DUE = 4  # that moment has come, the price has not
+    SETTLING = 5  # worth its settlement value, for ever
 
 
 def account_id(owner: Address, bucket: int) -> AccountId:

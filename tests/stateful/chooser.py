@@ -12,8 +12,8 @@ from keeper.core.accounts import mode_of
 from keeper.core.protocol.liquidity import VIRTUAL
 from keeper.core.protocol.state import Order, Side
 from keeper.core.quotes import Report
-from keeper.core.types import AccountId, Address, FeedId, InstrumentId, Mode, owner_of
-from keeper.core.units import WAD
+from keeper.core.types import AccountId, Address, FeedId, InstrumentId, Mode, Status, owner_of
+from keeper.core.units import DAY, WAD
 from scripts.parameters.units import WAD as _WAD
 from tests.stateful.scene import Scene
 from tests.stateful.twin import STRANGER, UNKNOWN_TOKEN, Act
@@ -79,6 +79,9 @@ class Chooser:
             (self._operator, 0.2),
             (self._transfer_shares, 0.4),
             (self._set_status, 0.9),
+            (self._delist, 0.1),
+            (self._settle_instrument, 0.6),
+            (self._settle_positions, 1.2),
         ]
 
     def next(self) -> Act:
@@ -579,10 +582,49 @@ class Chooser:
         return Act("transfer_shares", (who, self._provider(), amount))
 
     def _set_status(self) -> Act:
-        closed = [one for one in self.twin.instruments if self._status(one)]
+        closed = [one for one in self.twin.instruments if 0 < self._status(one) < Status.DELISTING]
         if closed and self.rng.random() < 0.9:
             return Act("set_status", (self.rng.choice(closed), 0))
         return Act("set_status", (self._instrument(), self.rng.choice((0, 1, 2, 3))))
+
+    def _delist(self) -> Act:
+        rng = self.rng
+        alive = [one for one in self.twin.instruments if self._status(one) < Status.DELISTING]
+        if len(alive) < 3 and rng.random() < 0.95:  # a walk with nothing to trade meets little
+            return self._commit()
+        notice = rng.choice((DAY - 1, DAY, DAY + 1, 2 * DAY, 90 * DAY + 1))
+        return Act("delist", (self._instrument(), self.state.now + notice))
+
+    def _settle_instrument(self) -> Act:
+        """Of one whose moment is near or has come; that moment may be what time waits for."""
+        rng = self.rng
+        ending = [one for one in self.twin.instruments if self._status(one) == Status.DELISTING]
+        if not ending or rng.random() < 0.03:
+            return Act("settle_instrument", (self._instrument(), self.state.now))
+        one = rng.choice(ending)
+        at, now = self.state.settlements[one].at, self.state.now
+        if at > now and rng.random() < 0.8:
+            seconds = at - now + rng.choice((0, 0, 0, DAY))
+            self.queue.extend(self._post(feed, seconds) for feed in self.prices)
+            return Act("pass_time", (seconds,))
+        feed = self.state.listed(one).underlying.feed
+        slots = [slot for slot, previous in self.slots[feed] if previous < at <= slot]
+        return Act("settle_instrument", (one, slots[-1] if slots else now - rng.randint(0, 9)))
+
+    def _settle_positions(self) -> Act:
+        rng = self.rng
+        over = [one for one in self.twin.instruments if self._status(one) == Status.SETTLING]
+        if not over:
+            return self._commit() if rng.random() < 0.95 else self._settling(self._instrument())
+        return self._settling(rng.choice(over))
+
+    def _settling(self, one: InstrumentId) -> Act:
+        rng = self.rng
+        holders = [each for each in self.scene.accounts if self.state.positions[each, one].size]
+        some = rng.sample(holders, min(len(holders), rng.randint(1, 3)))
+        if rng.random() < 0.2:
+            some.append(self._account())
+        return Act("settle_positions", (tuple(some), one))
 
     def _status(self, instrument: InstrumentId) -> int:
         terms = self.state.terms[instrument]

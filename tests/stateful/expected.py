@@ -105,6 +105,7 @@ EXPECTED: dict[str, tuple[str, ...]] = {
         "liquidation: not liquidatable",
         "liquidation: nothing to close",
         "liquidation: own account",
+        "market: to be settled",
         "oracle: stale price",
     ),
     "liquidate_many": ("all done", "none done", "some done"),
@@ -187,7 +188,19 @@ EXPECTED: dict[str, tuple[str, ...]] = {
         "risk: mode not available",
     ),
     "set_operator": ("ok",),
-    "set_status": ("ok", "instruments: unknown instrument", "instruments: unknown status"),
+    "delist": (
+        "ok",
+        "instruments: instrument is over",
+        "instruments: notice out of range",
+    ),
+    "set_status": (
+        "ok",
+        "instruments: instrument is over",
+        "instruments: unknown instrument",
+        "instruments: unknown status",
+    ),
+    "settle_instrument": ("ok", "instruments: not due", "oracle: slot not in ring"),
+    "settle_positions": ("ok", "instruments: not settling"),
     "transfer_shares": ("ok", "erc20: transfer amount exceeds balance"),
     "withdraw": (
         "ok",

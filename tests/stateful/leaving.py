@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from keeper.core.protocol.lifecycle import LATE
 from keeper.core.protocol.orders import Ending
 from keeper.core.protocol.state import CLEARINGHOUSE, SETTLEMENT, Order, Side
 from keeper.core.quotes import Report
-from keeper.core.types import AccountId, owner_of
+from keeper.core.types import AccountId, InstrumentId, owner_of
 from tests.stateful.scene import Scene
 from tests.stateful.twin import Act, Ended
 
@@ -23,7 +24,10 @@ class Exodus:
     def run(self) -> None:
         """Everybody out; each act that has to succeed is insisted upon."""
         for instrument in self.twin.instruments:
-            self._must("set_status", instrument, 0)
+            if self.state.settlements[instrument].at:
+                self._end_instrument(instrument)
+            else:
+                self._must("set_status", instrument, 0)
         self._end_orders()
         for _ in range(ROUNDS):
             self._close_positions()
@@ -64,6 +68,16 @@ class Exodus:
         self.twin.pass_time(self.state.parameters.order_window_seconds + 10)
         for order in live:
             self._must("cancel", owner_of(order.account), order)
+
+    def _end_instrument(self, instrument: InstrumentId) -> None:
+        """What is to be delisted, or settles already, goes to its end: every position settled."""
+        if not self.state.listed(instrument).settles:
+            left = self.state.settlements[instrument].at - self.state.now
+            slot = self._refresh(max(left + LATE, 1))
+            self._must("settle_instrument", instrument, slot)
+        self._must("settle_positions", tuple(self.scene.accounts), instrument)
+        totals = self.state.markets[instrument]
+        assert (totals.long_interest, totals.short_interest, totals.mark) == (0, 0, 0)
 
     def _close_positions(self) -> None:
         """A reduce-only order for each position, filled at the price as it is."""

@@ -198,6 +198,12 @@ class Twin:
         found = self.state.markets[one]
         _equal(f"market {one}", market.encode(found), self.world.markets.market(one))
         _equal(f"unpaid {one}", self.state.unpaid[one], self.world.markets.unpaid(one))
+        end = self.state.settlements[one]
+        _equal(
+            f"life of {one}",
+            (self.state.listed(one).fill.status, (end.at, end.value)),
+            (self.world.instruments.status(one), self.world.instruments.settlement(one)),
+        )
         self._seen[one] = found
 
     def _check_account(self, account: AccountId) -> None:
@@ -466,6 +472,13 @@ def _calls(twin: Twin) -> dict[str, Callable[..., Any]]:
         "accrue": lambda ones: world.markets.accrue(list(ones), sender=keeper),
         "set_status": lambda one, status: world.instruments.set_status(
             one, status, sender=world.governor
+        ),
+        "delist": lambda one, at: world.instruments.delist(one, at, sender=world.governor),
+        "settle_instrument": lambda one, slot: world.markets.settle_instrument(
+            one, slot, sender=keeper
+        ),
+        "settle_positions": lambda some, one: liquidator.settle_positions(
+            list(some), one, sender=keeper
         ),
         "post": post,
         "commit": lambda who, order: orders.commit(astuple(order), sender=hexed(who)),

@@ -144,6 +144,7 @@ class House:
             world.governor,
             self.sender,
             world.risk_engine.address,
+            world.instruments.address,
             sender=world.governor,
         )
         self.markets.set_safety(*world.markets.safety()[1:], sender=world.governor)

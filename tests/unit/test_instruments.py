@@ -20,7 +20,7 @@ from keeper.core.terms import (
     encode,
     weighable,
 )
-from keeper.core.types import FeedId
+from keeper.core.types import FeedId, Status
 from scripts import build, parameters
 from scripts.parameters import units
 from tests.support.evm import Contract, Evm, Revert
@@ -64,7 +64,7 @@ def instruments(evm: Evm, governor: str) -> Contract:
     for _ in range(2):
         hub.add_feed((8, 2, 64, 120, 900, 5_000, 2_000, NOBODY), sender=governor)
     artifact = build.artifact("Instruments", "cancun")
-    return evm.deploy(artifact, governor, hub.address, sender=governor)
+    return evm.deploy(artifact, governor, hub.address, evm.account("markets"), sender=governor)
 
 
 def fill(terms: FillTerms) -> tuple[int, ...]:
@@ -545,6 +545,31 @@ def test_set_status__needs_no_fit(tight: Contract, governor: str) -> None:
     assert decode(*tight.terms(1)).fill.status == 2
 
 
+def test_settle__by_markets_from_any_state_and_once(
+    evm: Evm, wide: Contract, governor: str
+) -> None:
+    """Also without notice: a deficit that nobody can carry ends an instrument at once."""
+    markets = evm.account("markets")
+    for status in (0, 1, 2, Status.DELISTING):
+        with evm.trial():
+            if status == Status.DELISTING:
+                wide.delist(1, evm.timestamp + 86_400, sender=governor)
+            else:
+                wide.set_status(1, status, sender=governor)
+            wide.settle(1, 123 * WAD, sender=markets)
+            assert wide.status(1) == Status.SETTLING
+            assert wide.settlement(1) == (evm.timestamp, 123 * WAD)
+            risk, _ = wide.risk_terms(1)
+            assert risk & 255 == 255
+    wide.settle(1, 0, sender=markets)
+    with refused("instruments: instrument is over"):
+        wide.settle(1, 0, sender=markets)
+    with refused("word: value too large"):
+        add_underlying(wide, governor, WIDE)
+        add_instrument(wide, governor, WIDE)
+        wide.settle(2, 2**128, sender=markets)
+
+
 def test_authority__only_the_governor_and_only_these_functions_change_anything(
     evm: Evm, wide: Contract, governor: str
 ) -> None:
@@ -557,17 +582,20 @@ def test_authority__only_the_governor_and_only_these_functions_change_anything(
         "set_fill_terms": (1, fill(WIDE.fill)),
         "set_limits": (1, astuple(WIDE.limit)),
         "set_status": (1, 2),
+        "delist": (1, evm.timestamp + 86_400),
         "transfer_ownership": (stranger,),
     }
     for name, arguments in governed.items():
         with refused("ownable: caller is not the owner"):
             getattr(wide, name)(*arguments, sender=stranger)
+    with refused("instruments: only markets"):
+        wide.settle(1, WAD, sender=governor)
     changing = {
         entry["name"]
         for entry in wide.abi
         if entry["type"] == "function" and entry["stateMutability"] != "view"
     }
-    assert changing == set(governed)
+    assert changing == {*governed, "settle"}
     wide.transfer_ownership(stranger, sender=governor)
     wide.set_status(1, 2, sender=stranger)
 

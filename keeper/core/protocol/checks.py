@@ -97,13 +97,19 @@ def claims(state: State) -> None:
     claimed += escrowed(state) + lines.total
     tolerance = 0
     now: dict[InstrumentId, tuple[Market, int]] = {}
-    for one, about in state.terms.items():
-        if about is None or state.prices[about.underlying.feed] is None:
+    for one in state.terms:
+        about = state.listed(one)
+        accrued, _ = funding.accrued(state.markets[one], state.now)
+        if about.settles:
+            now[one] = accrued, about.settlement_wad
+            claimed += market.settled_mark(accrued, about.settlement_wad)
+            tolerance += 3
+            continue
+        if state.prices[about.underlying.feed] is None:
             continue
         index = oracle.price(state, about.underlying.feed, Level.ANY).price_wad
         fair = pricing.value(about.risk, index).fair
         # the gap fee that falls due goes from the pool line to insurance: their sum stays
-        accrued, _ = funding.accrued(state.markets[one], state.now)
         seen = market.premium_net(accrued, state.now, state.parameters.forced_window_seconds)
         depth = about.fill.depth_wad
         claimed += market.mark(accrued, fair, index, depth, seen)

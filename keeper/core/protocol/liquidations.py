@@ -22,6 +22,7 @@ from keeper.core.types import (
 from keeper.core.units import WAD, ceil_div, mul_ceil
 
 NO_INSTRUMENT = InstrumentId(0)
+NOBODY = Address(bytes(20))
 DUST = WAD  # collateral below it is not worth a sale
 
 
@@ -62,6 +63,7 @@ def liquidate(
     assessed = clearing.assess(state, account, Level.FRESH)
     require(_liquidatable(state, account, assessed), "liquidation: not liquidatable")
     terms = state.listed(instrument)
+    require(not terms.over, "market: to be settled")
     index = oracle.price(state, terms.underlying.feed, Level.FRESH).price_wad
     position = state.positions[account, instrument]
     require(position.size != 0, "account: no such position")
@@ -69,6 +71,7 @@ def liquidate(
         mul_ceil(abs(held.size), index)
         for held in clearing.book_of(state, account)
         if state.listed(held.instrument).risk.underlying == terms.risk.underlying
+        and not state.listed(held.instrument).settles
     )
     size = liquidation.closing_size(assessed, position.size, index, exposure, terms, max_size)
     delta = -size if position.size > 0 else size
@@ -91,6 +94,16 @@ def liquidate_many(
         except Refused:
             done.append(None)
     return done
+
+
+def settle_positions(state: State, accounts: Sequence[AccountId], instrument: InstrumentId) -> None:
+    """End positions of an instrument that settles, at its value, for nothing (SPEC 10.6)."""
+    require(state.listed(instrument).settles, "instruments: not settling")
+    for account in accounts:
+        size = state.positions[account, instrument].size
+        if size:
+            clearing.force_fill(state, account, instrument, -size, 0, NOBODY)
+            _try_absorb(state, account, instrument)
 
 
 def absorb(state: State, account: AccountId) -> int:

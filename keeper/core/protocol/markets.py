@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from keeper.core import fills, funding, liquidation, margin, market, pricing
 from keeper.core.accounts import Position
 from keeper.core.market import Lines, Market
-from keeper.core.protocol import oracle
+from keeper.core.protocol import lifecycle, oracle
 from keeper.core.protocol.state import Deficit, State
 from keeper.core.quotes import Quote
 from keeper.core.terms import Terms
 from keeper.core.types import AccountId, FeedId, InstrumentId, Level, Refused, Status, require
-from keeper.core.units import MICRO, ceil_div, ppm_floor
+from keeper.core.units import MICRO, ceil_div, mul_ceil, ppm_floor
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def mark_all(state: State, since: int) -> tuple[int, int]:
     for instrument in tuple(state.terms):
         if not state.markets[instrument].long_interest + state.markets[instrument].short_interest:
             continue
-        quote = oracle.price(state, state.listed(instrument).underlying.feed, Level.FRESH)
+        quote = _quote(state, state.listed(instrument), Level.FRESH)
         require(quote.slot >= since, "market: price before request")
         _accrue(state, instrument, Level.FRESH)
     return state.lines.nav, state.lines.requirement
@@ -55,8 +55,30 @@ def mark_all(state: State, since: int) -> tuple[int, int]:
 
 def _accrue(state: State, instrument: InstrumentId, level: Level) -> None:
     terms = state.listed(instrument)
-    quote = oracle.price(state, terms.underlying.feed, level)
+    quote = _quote(state, terms, level)
     _store(state, instrument, terms, quote, *funding.accrued(state.markets[instrument], state.now))
+
+
+def _quote(state: State, terms: Terms, level: Level) -> Quote:
+    """The price of an instrument: the oracle's, or for ever its value once it settles."""
+    if terms.settles:
+        return Quote(price_wad=terms.settlement_wad, conf_ppm=0, slot=state.now, gap=0)
+    return oracle.price(state, terms.underlying.feed, level)
+
+
+def settle_instrument(state: State, instrument: InstrumentId, slot: int) -> None:
+    """Fix the value that a delisted instrument ends at, once its moment has come (SPEC 10.4)."""
+    end_instrument(state, instrument, lifecycle.delisting_index(state, instrument, slot))
+
+
+def end_instrument(state: State, instrument: InstrumentId, index: int) -> None:
+    """End an instrument at an accepted index price: nothing of it moves from now on."""
+    terms = state.listed(instrument)
+    now, gap_due = funding.accrued(state.markets[instrument], state.now)
+    fair = pricing.value(terms.risk, index).fair
+    lifecycle.settle(state, instrument, fair)
+    terms = state.listed(instrument)
+    _store(state, instrument, terms, _quote(state, terms, Level.ANY), now, gap_due)
 
 
 def indices(state: State, instrument: InstrumentId) -> Market:
@@ -78,7 +100,8 @@ def fill(
     """
     terms = state.listed(instrument)
     reducing = position.size * delta < 0 and abs(delta) <= abs(position.size)
-    quote = oracle.price(state, terms.underlying.feed, Level.RECENT if reducing else Level.TIGHT)
+    quote = _quote(state, terms, Level.RECENT if reducing else Level.TIGHT)
+    require(not terms.over, "fill: limit")
     now, gap_due = funding.accrued(state.markets[instrument], state.now)
     if liquidation.leaves_dust(abs(position.size + delta), index, terms):
         require(position.size * delta < 0, "fill: limit")
@@ -117,11 +140,15 @@ def fill(
 def force(
     state: State, instrument: InstrumentId, position: Position, delta: int, equity: int
 ) -> Outcome:
-    """Close `delta` of a position at its forced price (SPEC 5.8, 8.4)."""
+    """Close `delta` of a position at its forced price (SPEC 5.8, 8.4), or for nothing at the
+    value of an instrument that settles (SPEC 10.6)."""
     terms = state.listed(instrument)
-    quote = oracle.price(state, terms.underlying.feed, Level.FRESH)
+    quote = _quote(state, terms, Level.FRESH)
     now, gap_due = funding.accrued(state.markets[instrument], state.now)
     index = quote.price_wad
+    if terms.settles:
+        cost = mul_ceil(delta, index)
+        return _trade(state, instrument, terms, quote, now, gap_due, position, delta, cost, 0, 0)
     charged = liquidation.charges(equity, index, delta, now.net, terms)
     left = market.residual(now, state.now, state.parameters.forced_window_seconds)
     outcome = _trade(
@@ -150,7 +177,7 @@ def force(
 def settle(state: State, instrument: InstrumentId, position: Position) -> tuple[int, Position]:
     """(owed, position after) of settling a position to its index without trading it."""
     terms = state.listed(instrument)
-    quote = oracle.price(state, terms.underlying.feed, Level.TIGHT)
+    quote = _quote(state, terms, Level.TIGHT)
     now, gap_due = funding.accrued(state.markets[instrument], state.now)
     index = now.side_index(position.size)
     owed = funding.owed(position.size, index, position.index)
@@ -282,17 +309,21 @@ def _store(
     """Give an accrued market its rates from now on, and the pool its mark and requirement."""
     window = state.parameters.forced_window_seconds
     index = quote.price_wad
-    value = pricing.value(terms.risk, index)
-    seen = market.premium_net(now, state.now, window)
-    needed = ceil_div(margin.pool_requirement(now.net, index, terms.underlying), MICRO)
-    after = replace(
-        now,
-        easing=int(seen != now.net),
-        rate=funding.funding_rate(terms, value, index, seen),
-        gap=funding.gap_rate(terms, index),
-        mark=market.mark(now, value.fair, index, terms.fill.depth_wad, seen),
-        requirement=min(needed, market.MAX_REQUIREMENT),
-    )
+    if terms.settles:
+        mark = market.settled_mark(now, index)
+        after = replace(now, easing=0, rate=0, gap=0, mark=mark, requirement=0)
+    else:
+        value = pricing.value(terms.risk, index)
+        seen = market.premium_net(now, state.now, window)
+        needed = ceil_div(margin.pool_requirement(now.net, index, terms.underlying), MICRO)
+        after = replace(
+            now,
+            easing=int(seen != now.net),
+            rate=funding.funding_rate(terms, value, index, seen),
+            gap=funding.gap_rate(terms, index),
+            mark=market.mark(now, value.fair, index, terms.fill.depth_wad, seen),
+            requirement=min(needed, market.MAX_REQUIREMENT),
+        )
     lines = state.lines
     _store_lines(
         state,

@@ -11,12 +11,12 @@ passes by `state.now`; nothing else moves without an act.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Concatenate, ParamSpec, TypeVar
 
 from keeper.core.protocol import (
     clearing,
     collateral,
+    lifecycle,
     liquidations,
     liquidity,
     markets,
@@ -24,7 +24,7 @@ from keeper.core.protocol import (
     orders,
 )
 from keeper.core.protocol.state import CLEARINGHOUSE, SETTLEMENT, State
-from keeper.core.types import Address, InstrumentId, require
+from keeper.core.types import Address
 from keeper.core.units import MICRO
 
 P = ParamSpec("P")
@@ -41,13 +41,6 @@ def _act(
             return function(protocol.state, *args, **kwargs)
 
     return whole
-
-
-def _set_status(state: State, instrument: InstrumentId, status: int) -> None:
-    """The governor opens, limits or halts an instrument."""
-    terms = state.listed(instrument)
-    require(0 <= status <= 2, "instruments: unknown status")
-    state.terms[instrument] = replace(terms, fill=replace(terms.fill, status=status))
 
 
 def _collect_protocol(state: State, receiver: Address) -> int:
@@ -83,7 +76,9 @@ class Protocol:
 
     # Markets and Instruments
     accrue = _act(markets.accrue)
-    set_status = _act(_set_status)
+    set_status = _act(lifecycle.set_status)
+    delist = _act(lifecycle.delist)
+    settle_instrument = _act(markets.settle_instrument)
 
     # OracleHub
     post = _act(oracle.post)
@@ -99,6 +94,7 @@ class Protocol:
     call = _act(liquidations.call)
     liquidate = _act(liquidations.liquidate)
     liquidate_many = _act(liquidations.liquidate_many)
+    settle_positions = _act(liquidations.settle_positions)
     absorb = _act(liquidations.absorb)
     repay_with_collateral = _act(liquidations.repay_with_collateral)
 

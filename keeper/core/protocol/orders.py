@@ -68,7 +68,7 @@ def cancel(state: State, caller: Address, order: Order) -> None:
     require(owner_of(order.account) == caller, "account: not the owner")
     commitment = _live(state, order)
     charge = 0
-    if state.now >= commitment.due:
+    if state.now >= commitment.due and not state.listed(order.instrument).over:
         require(state.now > commitment.deadline, "orders: due already")
         charge = commitment.lapse
     _end(state, order, commitment, charge, None)
@@ -127,8 +127,10 @@ def expire(state: State, order: Order, slot: int) -> int:
     """End an order whose window is over; the charge is due if its slot was within (SPEC 6.5)."""
     commitment = _live(state, order)
     require(state.now > commitment.deadline, "orders: window is open")
-    _fill_index(state, order, commitment, slot)
-    charge = commitment.lapse if slot <= commitment.deadline else 0
+    charge = 0
+    if not state.listed(order.instrument).over:
+        _fill_index(state, order, commitment, slot)
+        charge = commitment.lapse if slot <= commitment.deadline else 0
     _end(state, order, commitment, charge, None)
     return charge
 
@@ -168,6 +170,7 @@ def _needed(state: State, order: Order, reducing: bool) -> tuple[int, int]:
     terms = state.listed(instrument)
     level = Level.RECENT if reducing else Level.TIGHT
     prices = clearing.stored_prices(state, level)
+    require(not terms.over, "market: not open")
     index = prices(terms.underlying.feed).price_wad
     lapse_ppm = max(terms.fill.taker_ppm, terms.fill.lapse_ppm)
     lapse = ceil_div(lapse_ppm * size * index, PPM * WAD)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any, Generic, TypeVar
 
@@ -14,7 +14,7 @@ from keeper.core.margin import Haircut
 from keeper.core.market import Lines, Market
 from keeper.core.quotes import Feed, StoredPrice
 from keeper.core.terms import Terms
-from keeper.core.types import AccountId, Address, FeedId, InstrumentId, Refused, require
+from keeper.core.types import AccountId, Address, FeedId, InstrumentId, Refused, Status, require
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -92,6 +92,14 @@ class Deficit:
     instrument: InstrumentId  # that caused it; 0: debt that none caused
     unpaid: int  # WAD
     cap_left: int = 0  # WAD, what insurance may still pay of it
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """When an instrument ends, or has ended, and what a unit of it is worth from then on."""
+
+    at: int = 0  # unix seconds; 0: no end is announced
+    value: int = 0  # WAD, once it settles
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +188,7 @@ class State:
         self.terms: Table[InstrumentId, Terms | None] = self._table(None)
         for instrument, terms in instruments.items():
             self.terms[instrument] = terms
+        self.settlements: Table[InstrumentId, Settlement] = self._table(Settlement())
         self.prices: Table[FeedId, StoredPrice | None] = self._table(None)
         self.ring: Table[tuple[FeedId, int], StoredPrice | None] = self._table(None)
 
@@ -259,10 +268,17 @@ class State:
         self._cells["dust"] = amount
 
     def listed(self, instrument: InstrumentId) -> Terms:
-        """The terms of an instrument; refused when it is not listed."""
+        """The terms of an instrument as of now; refused when it is not listed."""
         terms = self.terms[instrument]
         if terms is None:
             raise Refused("instruments: unknown instrument")
+        end = self.settlements[instrument]
+        if end.at == 0:
+            return terms
+        if terms.settles:
+            return replace(terms, settlement_wad=end.value)
+        if self.now >= end.at:
+            return replace(terms, fill=replace(terms.fill, status=Status.DUE))
         return terms
 
     def send(self, token: int, source: Address, target: Address, amount: int) -> None:
