@@ -228,11 +228,11 @@ def hold(
     reduce_only: bool,
     execution_fee: uint256,
     buffer_ppm: uint256,
-) -> (uint256, uint256):
+) -> (uint256, uint256, uint256, bool):
     """
     @notice Reserve what an order needs, and put its execution fee into escrow
             (docs/SPEC.md 6.2): the fee leaves the account now, on the terms of a withdrawal.
-    @return (reserved, lapse charge), WAD
+    @return (reserved WAD, lapse charge WAD, feed, whether it opens: no pure reduction)
     @custom:reverts order: nothing to reduce; account: not enough margin;
                     account: debt above its cap; and what RiskEngine.order_margin says
     """
@@ -241,7 +241,9 @@ def hold(
     reserve: uint256 = 0
     lapse: uint256 = 0
     missing: int256 = 0
-    reserve, lapse, missing = self._order_terms(
+    feed: uint256 = 0
+    opening: bool = False
+    reserve, lapse, missing, feed, opening = self._order_terms(
         account, a, instrument, size, reduce_only, execution_fee, buffer_ppm
     )
     assert missing <= 0, "account: not enough margin"
@@ -249,7 +251,7 @@ def hold(
     self._store_cash(account, a, -convert(execution_fee, int256))
     a.cash -= convert(execution_fee, int256)
     self._log_cash(account, CASH_HOLD, -convert(execution_fee, int256), a)
-    return reserve, lapse
+    return reserve, lapse, feed, opening
 
 
 @external
@@ -296,8 +298,9 @@ def fill(
     @param fill_index WAD index price of the order's slot, on the side that the order pays
     @param slot the slot of fill_index; when it is not the newest, margin must hold at both
     @param acceptable WAD worst average price; 0 any
-    @dev The first four errors end the order; any other leaves it as it is.
-    @custom:reverts fill: price; fill: margin; fill: limit; fill: nothing to reduce; oracle: ...
+    @dev The first five errors end the order; any other leaves it as it is.
+    @custom:reverts fill: price; fill: margin; fill: limit; fill: nothing to reduce; fill: halted;
+                    oracle: ...
     """
     self._only(ORDERS)
     held: IRiskEngine.Position = self._held(account, instrument)
@@ -547,7 +550,12 @@ def order_terms(
     @return (reserved, lapse charge, margin missing: `hold` refuses when > 0), WAD
     @custom:reverts as hold, but for margin
     """
-    return self._order_terms(
+    reserve: uint256 = 0
+    lapse: uint256 = 0
+    missing: int256 = 0
+    feed: uint256 = 0
+    opening: bool = False
+    reserve, lapse, missing, feed, opening = self._order_terms(
         account,
         account_words._unpack(self._accounts[account]),
         instrument,
@@ -556,6 +564,7 @@ def order_terms(
         execution_fee,
         buffer_ppm,
     )
+    return reserve, lapse, missing
 
 
 @external
@@ -697,10 +706,11 @@ def _order_terms(
     reduce_only: bool,
     execution_fee: uint256,
     buffer_ppm: uint256,
-) -> (uint256, uint256, int256):
+) -> (uint256, uint256, int256, uint256, bool):
     """
     @notice Reserve and lapse charge of an order, and the margin that is missing for it. Its
             execution fee leaves at once, on the terms of a withdrawal (docs/SPEC.md 6.2).
+    @return (reserve, lapse charge, margin missing, feed, whether it opens)
     """
     held: int256 = 0
     if a.count != 0:
@@ -710,7 +720,8 @@ def _order_terms(
     r: IRiskEngine.Requirement = empty(IRiskEngine.Requirement)
     reserve: uint256 = 0
     lapse: uint256 = 0
-    r, reserve, lapse = staticcall self._risk_engine.order_margin(
+    feed: uint256 = 0
+    r, reserve, lapse, feed = staticcall self._risk_engine.order_margin(
         account_words._mode(account, a.mode),
         self._book(account, a),
         instrument,
@@ -721,7 +732,8 @@ def _order_terms(
     if reducing and execution_fee == 0:
         # below initial margin too one may reduce, but not promise more than there is
         now: IClearinghouse.Assessment = self._weighed(account, a, r, LEVEL_RECENT)
-        return reserve, lapse, convert(a.reserved + reserve, int256) - now.equity
+        missing_equity: int256 = convert(a.reserved + reserve, int256) - now.equity
+        return reserve, lapse, missing_equity, feed, False
 
     if reducing:
         r = staticcall self._risk_engine.requirement(
@@ -735,7 +747,7 @@ def _order_terms(
     )
     if fee != 0 and missing <= 0:
         self._check_debt(a.cash - fee, max(fee - a.cash, 0) - max(-a.cash, 0))
-    return reserve, lapse, missing
+    return reserve, lapse, missing, feed, not reducing
 
 
 # ---------------------------------------------------------------- equity

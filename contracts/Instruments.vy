@@ -117,6 +117,7 @@ fill_words: HashMap[uint256, uint256]           # by instrument
 limit_words: HashMap[uint256, uint256]          # by instrument
 underlying_words: HashMap[uint256, uint256]     # by underlying
 margin_words: HashMap[uint256, uint256]         # by instrument; follows from risk and underlying
+ring_seconds: public(uint256)                   # that every underlying's feed remembers, at least
 underlying_gaps: public(HashMap[uint256, Gaps]) # by underlying; asked by the setters alone
 settlements: HashMap[uint256, uint256]          # by instrument: value WAD 128 | moment 40
 
@@ -272,13 +273,19 @@ def max_leverage_ppm(instrument: uint256) -> uint256:
 def add_underlying(terms: term_words.UnderlyingTerms, gaps: Gaps) -> uint256:
     """
     @notice List an underlying over a feed, which it keeps for ever.
+    @dev How far back the ring of the first one reaches, all must: orders rely on it.
     @return its id, counted from 1
-    @custom:reverts instruments: unknown feed, too many; terms: ... out of range
+    @custom:reverts instruments: unknown feed, ring too short, too many; terms: ... out of range
     """
     ownable._check_owner()
     feeds: uint256 = staticcall ORACLE_HUB.feed_count()
     assert terms.feed >= 1 and terms.feed <= feeds, "instruments: unknown feed"
+    config: IOracleHub.FeedConfig = staticcall ORACLE_HUB.feed_config(terms.feed)
+    reach: uint256 = config.grid_seconds * config.ring_length
     underlying: uint256 = self.underlying_count + 1
+    if underlying == 1:
+        self.ring_seconds = reach
+    assert reach >= self.ring_seconds, "instruments: ring too short"
     assert underlying <= MAX_UNDERLYINGS, "instruments: too many"
     self.underlying_count = underlying
     self._set_underlying(underlying, terms, gaps)

@@ -170,7 +170,7 @@ def fill(
     @param delta WAD, to trade
     @param fill_index WAD, index price of the slot on the side that the order pays
     @param acceptable WAD, worst average price; 0 any
-    @custom:reverts fill: price; fill: limit; oracle: ...
+    @custom:reverts fill: price; fill: limit; fill: halted; oracle: ...
     """
     self._only_clearinghouse()
     reducing: bool = fills._is_reduction(size, delta)
@@ -181,19 +181,20 @@ def fill(
     net: int256 = m.long_interest - m.short_interest
     risk: IRiskEngine = self._risk_engine()
     q: IRiskEngine.Quote = staticcall risk.quote(instrument, level, fill_index, net + delta)
-    assert terms._status(q.fill) < terms.STATUS_DUE, "fill: limit"
+    assert terms._status(q.fill) < terms.STATUS_DUE, "fill: halted"
 
     price: int256 = convert(fill_index, int256)
     traded: int256 = delta
-    if fills._leaves_dust(size + delta, price, q.limit):
-        # against a position it closes it: were a flip refused, its owner could arrange that
-        assert size * delta < 0, "fill: limit"
+    dust: bool = fills._leaves_dust(size + delta, price, q.limit)
+    if dust and size * delta < 0:
+        # it closes the position: were a flip refused, its owner could arrange that
         traded = -size
         reducing = True
         q.requirement = staticcall risk.pool_requirement(
             q.risk, q.underlying, net + traded, q.index
         )
-    assert reducing or terms._status(q.fill) + m.stopped == 0, "fill: limit"
+    assert reducing or terms._status(q.fill) + m.stopped == 0, "fill: halted"
+    assert reducing or not dust, "fill: limit"
 
     cost: int256 = wad_math._ceil_div(convert(q.fill_fair, int256) * traded, WAD) + (
         fills._premium_cost(

@@ -12,7 +12,7 @@
 @custom:signs size > 0 buys
 @custom:rounding none here
 @custom:halt halt the instrument in Instruments: orders that add risk are refused, those
-             committed end released without charge, reductions still fill
+             committed are released without charge, reductions still fill
 """
 
 from snekmate.auth import ownable
@@ -37,6 +37,7 @@ FAILED_LIMIT: constant(uint256) = 3
 FAILED_REDUCTION: constant(uint256) = 4
 EXPIRED: constant(uint256) = 5
 CANCELLED: constant(uint256) = 6
+FAILED_HALTED: constant(uint256) = 7
 SKIPPED: constant(uint256) = 255   # only answered by execute_many: the order is still as it was
 
 MAX_BATCH: constant(uint256) = 32
@@ -45,12 +46,14 @@ MAX_REFUSAL: constant(uint256) = 132     # bytes of a revert with a text of up t
 MIN_DELAY: constant(uint256) = 1         # a slot of the same second is known to whoever commits
 MAX_DELAY: constant(uint256) = 300       # 5 minutes
 MIN_WINDOW: constant(uint256) = 10
-MAX_WINDOW: constant(uint256) = 3_600    # 1 hour; a ring of slots must outlast it
+MAX_WINDOW: constant(uint256) = 3_600    # 1 hour
+POSTING: constant(uint256) = 60          # seconds for a late report, or to expire an order
 MAX_SIZE: constant(int256) = 2**92       # WAD; below it nothing overflows
 MAX_PRICE: constant(uint256) = 2**128    # WAD
 MAX_FEE: constant(uint256) = 2**92       # WAD
 MAX_BUFFER_PPM: constant(uint256) = 10**6
 
+MASK_15: constant(uint256) = 2**15 - 1
 MASK_16: constant(uint256) = 2**16 - 1
 MASK_40: constant(uint256) = 2**40 - 1
 MASK_92: constant(uint256) = 2**92 - 1
@@ -64,6 +67,7 @@ REFUSED_PRICE: immutable(bytes32)
 REFUSED_MARGIN: immutable(bytes32)
 REFUSED_LIMIT: immutable(bytes32)
 REFUSED_REDUCTION: immutable(bytes32)
+REFUSED_HALTED: immutable(bytes32)
 
 event TimingChanged:
     delay_seconds: uint256
@@ -80,7 +84,7 @@ struct Policy:
     buffer_ppm: uint256       # of the margin added, reserved on top of it
 
 
-_commitments: HashMap[bytes32, uint256]  # due 40 | window 16 | feed 16 | reserved 92 | lapse 92
+_commitments: HashMap[bytes32, uint256]  # due 40 | window 15 | opening 1 | feed 16 | reserved 92 | lapse 92
 _policy: uint256                         # delay 32 | window 32 | buffer 32
 
 
@@ -103,6 +107,7 @@ def __init__(
     REFUSED_MARGIN = self._refusal("fill: margin")
     REFUSED_LIMIT = self._refusal("fill: limit")
     REFUSED_REDUCTION = self._refusal("fill: nothing to reduce")
+    REFUSED_HALTED = self._refusal("fill: halted")
 
 
 # ---------------------------------------------------------------- owners of accounts
@@ -125,7 +130,7 @@ def commit(order: IOrders.Order) -> bytes32:
     c: IOrders.Commitment = empty(IOrders.Commitment)
     c.due = block.timestamp + policy.delay_seconds
     c.deadline = c.due + policy.window_seconds
-    c.reserved, c.lapse = extcall CLEARINGHOUSE.hold(
+    c.reserved, c.lapse, c.feed, c.opening = extcall CLEARINGHOUSE.hold(
         order.account,
         order.instrument,
         order.size,
@@ -133,7 +138,6 @@ def commit(order: IOrders.Order) -> bytes32:
         order.execution_fee,
         policy.buffer_ppm,
     )
-    c.feed = self._feed(order.instrument)
     self._commitments[id] = self._pack(c)
     log IOrders.OrderCommitted(
         id=id,
@@ -147,6 +151,7 @@ def commit(order: IOrders.Order) -> bytes32:
         feed=c.feed,
         due=c.due,
         deadline=c.deadline,
+        opening=c.opening,
         reserved=c.reserved,
         lapse=c.lapse,
     )
@@ -180,7 +185,8 @@ def execute(order: IOrders.Order, slot: uint256) -> uint256:
     """
     @notice Fill an order at its slot's price, or end it for the reason that it cannot.
     @param slot the first at or after the order's due time, of the instrument's feed
-    @return 0 filled; 1 price, 2 margin, 4 nothing to reduce (charged); 3 limit (free)
+    @return 0 filled; 1 price, 2 margin, 3 limit, 4 nothing to reduce (charged); 7 halted (free
+            for an order that opened when it was committed)
     @custom:reverts orders: no such order; orders: window is over; orders: slot before due;
                     orders: slot not the first; and those of the OracleHub and of fill
     """
@@ -250,15 +256,18 @@ def set_timing(delay_seconds: uint256, window_seconds: uint256):
     """
     @notice For orders committed from now on.
     @param delay_seconds 1 to 300, longer than reports are known ahead of their posting
-    @param window_seconds 10 to 3600, shorter than the ring of slots is long
+    @param window_seconds 10 to 3600; with the delay and a minute to post in, no longer than the
+           rings of slots reach back, or what an order costs would be forgotten before it is due
     @custom:reverts ownable: caller is not the owner; orders: delay out of range;
-                    orders: window out of range
+                    orders: window out of range; orders: window outlasts a ring
     """
     ownable._check_owner()
     assert MIN_DELAY <= delay_seconds and delay_seconds <= MAX_DELAY, "orders: delay out of range"
     assert (
         MIN_WINDOW <= window_seconds and window_seconds <= MAX_WINDOW
     ), "orders: window out of range"
+    reach: uint256 = staticcall INSTRUMENTS.ring_seconds()
+    assert delay_seconds + window_seconds + POSTING <= reach, "orders: window outlasts a ring"
     self._store_policy(delay_seconds, window_seconds, self._load_policy().buffer_ppm)
     log TimingChanged(delay_seconds=delay_seconds, window_seconds=window_seconds)
 
@@ -362,14 +371,16 @@ def _settle(
     id: bytes32, order: IOrders.Order, c: IOrders.Commitment, status: uint256, slot: uint256
 ):
     """
-    @notice Follow up on what `fill` answered: only what is the order's own fault costs it.
+    @notice Follow up on what `fill` answered: what an owner can bring about costs the order, and
+            that is everything but a halt and the instrument's end (docs/SPEC.md 6.4). A reduction
+            can become an opening by moving the position away, so its halt is not free.
     """
     if status == FILLED:
         self._commitments[id] = 0
         log IOrders.OrderEnded(
             id=id, account=order.account, status=FILLED, slot=slot, charge=0, executor=msg.sender
         )
-    elif status == FAILED_LIMIT:
+    elif (status == FAILED_HALTED and c.opening) or self._is_over(order.instrument):
         self._end(id, order, c, status, slot, 0, empty(address))
     else:
         self._end(id, order, c, status, slot, c.lapse, msg.sender)
@@ -409,7 +420,7 @@ def _try_fill(
     order: IOrders.Order, c: IOrders.Commitment, slot: uint256
 ) -> (uint256, Bytes[MAX_REFUSAL]):
     """
-    @notice Fill an order, or learn why not: four refusals end it, any other (a stale price,
+    @notice Fill an order, or learn why not: five refusals end it, any other (a stale price,
             say, or too little gas) is passed on.
     @return (status, what the Clearinghouse reverted with when the status is SKIPPED)
     """
@@ -446,6 +457,8 @@ def _try_fill(
         return FAILED_LIMIT, b""
     if refusal == REFUSED_REDUCTION:
         return FAILED_REDUCTION, b""
+    if refusal == REFUSED_HALTED:
+        return FAILED_HALTED, b""
     return SKIPPED, answer
 
 
@@ -492,12 +505,6 @@ def _is_over(instrument: uint256) -> bool:
     return staticcall INSTRUMENTS.status(instrument) >= terms.STATUS_DUE
 
 
-@internal
-@view
-def _feed(instrument: uint256) -> uint256:
-    return terms._feed((staticcall INSTRUMENTS.risk_terms(instrument))[1])
-
-
 # ---------------------------------------------------------------- words
 
 
@@ -520,7 +527,8 @@ def _live(id: bytes32) -> IOrders.Commitment:
 def _pack(c: IOrders.Commitment) -> uint256:
     return (
         words._put_unsigned(c.due, 0, 40)
-        | words._put_unsigned(c.deadline - c.due, 40, 16)
+        | words._put_unsigned(c.deadline - c.due, 40, 15)
+        | (convert(c.opening, uint256) << 55)
         | words._put_unsigned(c.feed, 56, 16)
         | words._put_unsigned(c.reserved, 72, 92)
         | words._put_unsigned(c.lapse, 164, 92)
@@ -533,8 +541,9 @@ def _unpack(word: uint256) -> IOrders.Commitment:
     due: uint256 = word & MASK_40
     return IOrders.Commitment(
         due=due,
-        deadline=due + ((word >> 40) & MASK_16),
+        deadline=due + ((word >> 40) & MASK_15),
         feed=(word >> 56) & MASK_16,
+        opening=(word >> 55) & 1 == 1,
         reserved=(word >> 72) & MASK_92,
         lapse=word >> 164,
     )

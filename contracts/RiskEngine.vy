@@ -205,13 +205,13 @@ def order_margin(
     size: int256,
     buffer_ppm: uint256,
     reducing: bool,
-) -> (IRiskEngine.Requirement, uint256, uint256):
+) -> (IRiskEngine.Requirement, uint256, uint256, uint256):
     """
     @notice What an order must reserve, its execution fee aside (docs/SPEC.md 6.2).
     @param size WAD, signed, not 0
     @param buffer_ppm on top of the initial margin that the order adds
     @param reducing it only reduces a position: nothing is added
-    @return (requirement of the book as it is, reserve WAD, lapse charge WAD)
+    @return (requirement of the book as it is, reserve WAD, lapse charge WAD, feed)
     @custom:reverts market: not open; market: size below minimum; account: book is full;
                     risk: isolated holds one; oracle: ...
     """
@@ -224,13 +224,13 @@ def order_margin(
     if reducing:
         level = LEVEL_RECENT
     assert terms._status(fill) < terms.STATUS_DUE, "market: not open"
-    stored: uint256 = staticcall ORACLE_HUB.price(terms._feed(underlying), level)
-    index: uint256 = quotes._price(stored)
+    feed: uint256 = terms._feed(underlying)
+    index: uint256 = quotes._price(staticcall ORACLE_HUB.price(feed, level))
     magnitude: uint256 = convert(abs(size), uint256)
     taker: uint256 = terms._taker_ppm(fill)
     lapse: uint256 = scan._share(magnitude, index, max(taker, terms._lapse_ppm(fill)))
     if reducing:
-        return self._requirement(mode, book, level, 0, 0, True), lapse, lapse
+        return self._requirement(mode, book, level, 0, 0, True), lapse, lapse, feed
 
     assert terms._status(fill) == 0, "market: not open"
     assert magnitude * index >= terms._min_notional(limit) * 10**18, "market: size below minimum"
@@ -255,7 +255,7 @@ def order_margin(
         + scan._share(magnitude, index, taker)
         + scan._ceil_div(magnitude * index * terms._gap_ppm(fill), PPM * 365 * 10**18)
     )
-    return before, max(reserve, lapse), lapse
+    return before, max(reserve, lapse), lapse, feed
 
 
 @external

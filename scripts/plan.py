@@ -177,8 +177,9 @@ def calls(
 
 
 def _feed(feed: Feed, terms: Parameters) -> tuple[Any, ...]:
-    """A FeedConfig. The ring outlasts an order's window and the age of the oldest price in use."""
-    remembered = terms.orders.delay_seconds + terms.orders.window_seconds + feed.recent_seconds
+    """A FeedConfig. Every ring outlasts an order's window and the oldest price in use."""
+    oldest = max(one.recent_seconds for one in terms.feeds.values())
+    remembered = terms.orders.delay_seconds + terms.orders.window_seconds + oldest
     return (
         feed.decimals,
         feed.grid_seconds,

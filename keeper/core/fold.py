@@ -227,6 +227,7 @@ def _order_committed(book: Book, log: Log) -> None:
         due=args["due"],
         deadline=args["deadline"],
         feed=FeedId(args["feed"]),
+        opening=args["opening"],
         reserved=args["reserved"],
         lapse=args["lapse"],
     )

@@ -7,10 +7,14 @@ the market has moved his way since, and otherwise looks for a way out that costs
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
+
+import pytest
 
 from tests.attack.gang import lines
 from tests.support.refusals import refused
-from tests.support.world import BTC, Order, World
+from tests.support.staffed import retune
+from tests.support.world import BTC, WAD, Order, World
 
 
 def committed(world: World, account: bytes, size: float, **fields: object) -> tuple[Order, int]:
@@ -151,3 +155,72 @@ def test_x01_an_order_is_taken_back_before_it_is_due_or_not_at_all(world: World)
     lapse, cash = lapse_of(world, order), world.cash(first)
     let_it_lapse(world, order, slot)
     assert world.cash(first) == cash - lapse
+
+
+@pytest.mark.parametrize(
+    ("limit", "figure"),
+    [("oi_cap_wad", 100 * WAD), ("oi_cap_usd", 5_000_000), ("premium_max_ppm", 1_000)],
+)
+def test_x01_a_limit_that_the_owner_fills_is_no_way_out(
+    world: World, limit: str, figure: int
+) -> None:
+    """99.9 % of what a limit leaves, and beside it a small order that takes the rest.
+
+    When the price of both is known to be bad for the large one, the small one is executed
+    first: for some cents the large one would have been an option on five million.
+    """
+    retune(world, BTC, **{limit: figure})
+    large, small = (world.account(name) for name in ("large", "small"))
+    world.deposit(large, 1_000_000)
+    world.deposit(small, 5_000)
+    room = 100 if limit != "premium_max_ppm" else Decimal("102.4")
+    order = world.order(large, BTC, room)
+    nudge = world.order(small, BTC, "0.01")
+    world.commit(order)
+    world.commit(nudge)
+    slot, lapse = world.due_slot(order), lapse_of(world, order)
+    assert lapse >= order.size * 50_000 * 500 // 10**6
+    cash, insurance = world.cash(large), lines(world).insurance
+
+    assert world.execute(nudge, slot) == 0
+    assert world.execute(order, slot) == 3
+
+    assert world.cash(large) == cash - lapse
+    assert lines(world).insurance >= insurance + lapse
+
+
+def test_x01_a_limit_of_the_pool_that_the_owner_reaches_is_no_way_out(world: World) -> None:
+    """Closing a little of the other side raises what the pool carries, and nothing refuses it."""
+    large, small = (world.account(name) for name in ("large", "small"))
+    world.deposit(large, 10_000_000)
+    world.deposit(small, 100_000)
+    world.open_position(small, BTC, -10)
+    asked = 2 * Decimal("0.052") * 50_000  # of NAV, for a bitcoin of |Q|
+    nav = Decimal(lines(world).nav) / WAD
+    retune(world, BTC, premium_max_ppm=10_000, liquidity_usd=10**9)
+    world.markets.set_safety(10**7, 0, 28_800, sender=world.governor)
+    most = nav / (asked * 5) + 10  # ten times the requirement, instead of twice
+    order = world.order(large, BTC, most.quantize(Decimal("0.001")))
+    close = world.order(small, BTC, 1, reduce_only=True)
+    world.commit(order)
+    world.commit(close)
+    slot, lapse = world.due_slot(order), lapse_of(world, order)
+    with world.evm.trial():
+        assert world.execute(order, slot) == 0
+    cash = world.cash(large)
+
+    assert world.execute(close, slot) == 0
+    assert world.execute(order, slot) == 3
+
+    assert world.cash(large) == cash - lapse
+
+
+def test_x01_an_order_at_the_minimum_is_no_way_out(world: World) -> None:
+    """Worth the minimum at the commit, and less when its price has fallen: it is charged."""
+    trader = world.account("trader")
+    world.deposit(trader, 1_000)
+    order = world.order(trader, BTC, "0.002")
+    world.commit(order)
+    slot, lapse, cash = world.due_slot(order, 49_000), lapse_of(world, order), world.cash(trader)
+    assert world.execute(order, slot) == 3
+    assert world.cash(trader) == cash - lapse

@@ -204,7 +204,7 @@ def test_accruals__only_with_interest_and_after_the_time(book: Book) -> None:
 
 def commit(book: Book, due: int, salt: int, window: int = 120) -> bytes:
     order = Order(account("trader"), BTC, WAD, 0, False, 0, salt)
-    book.orders[order] = Commitment(due, due + window, FEED, 0, 0)
+    book.orders[order] = Commitment(due, due + window, FEED, True, 0, 0)
     book.order_ids[bytes([salt])] = order
     return bytes([salt])
 

@@ -72,6 +72,7 @@ EXPECTED: dict[str, tuple[str, ...]] = {
     "donate": ("ok",),
     "execute": (
         "ended: filled",
+        "ended: halted",
         "ended: limit",
         "ended: margin",
         "ended: nothing_to_reduce",

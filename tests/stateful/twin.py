@@ -278,7 +278,7 @@ class Twin:
         live = self.state.orders[order]
         _equal(
             f"order {order}",
-            (0, 0, 0, 0, 0) if live is None else astuple(live),
+            (0, 0, 0, False, 0, 0) if live is None else astuple(live),
             tuple(self.world.orders.commitment(found)),
         )
 

@@ -159,7 +159,7 @@ def test_withdraw__leaves_what_orders_have_reserved(
 ) -> None:
     world.deposit(trader, 10_000)
     hold = world.clearinghouse.hold
-    reserved, _ = hold(trader, BTC, usd(1), False, 0, 0, sender=world.stand_ins["Orders"])
+    reserved, *_ = hold(trader, BTC, usd(1), False, 0, 0, sender=world.stand_ins["Orders"])
     assert reserved == usd(4_052) + usd("1.369863013698630137")
     most = (usd(10_000) - reserved) // UNIT
     withdraw = world.clearinghouse.withdraw

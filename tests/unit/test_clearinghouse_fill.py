@@ -66,8 +66,9 @@ def hold(
     arguments = account, instrument, usd(size), reduce_only, fee, buffer_ppm
     says = tuple(world.clearinghouse.order_terms(*arguments))
     answer = world.clearinghouse.hold(*arguments, sender=world.stand_ins["Orders"])
-    assert (tuple(answer), says[2] <= 0) == (says[:2], True)
-    return tuple(answer)
+    assert (tuple(answer)[:2], says[2] <= 0) == (says[:2], True)
+    assert answer[2] == instrument  # its feed
+    return tuple(answer)[:2]
 
 
 # -- hold

@@ -13,7 +13,7 @@ from tests.support.staffed import account_of, event, lines, market_of, usd
 from tests.support.world import BTC, ETH, INSTRUMENTS, USD, WAD, Number, World
 
 DAY = 86_400
-FILLED, LIMIT = 0, 3
+FILLED, HALTED = 0, 7
 NATIVE = WAD // USD
 
 
@@ -128,7 +128,7 @@ def test_due__nothing_trades_and_nothing_is_liquidated(world: World) -> None:
     with refused("instruments: not settling"):
         end(world, long)
     before = account_of(world, long)
-    assert world.execute(order, at) == LIMIT
+    assert world.execute(order, at) == HALTED
     after = account_of(world, long)
     assert (after.reserved, after.cash) == (0, before.cash)
 

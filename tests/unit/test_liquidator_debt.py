@@ -110,7 +110,7 @@ def test_deficit__beyond_caps_is_recorded_and_stops_the_instrument(
     assert tokens_add_up(world, broke)
     other = world.account("other")
     world.deposit(other, 20_000)
-    with refuses(world, "fill: limit", other):
+    with refuses(world, "fill: halted", other):
         fill(world, other, BTC, 1)
     fill(world, other, ETH, 1)
 

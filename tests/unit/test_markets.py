@@ -313,7 +313,7 @@ def test_fill__only_what_reduces_while_an_instrument_is_not_open(
     for status in (REDUCE_ONLY, HALTED):
         house.world.instruments.set_status(BTC, status, sender=house.world.governor)
         for size in ("0.1", "-1.1"):
-            with house.refuses("fill: limit"):
+            with house.refuses("fill: halted"):
                 trader.trade(size)
         trader.trade("-0.1")
     house.world.instruments.set_status(BTC, OPEN, sender=house.world.governor)

@@ -179,7 +179,7 @@ def test_accrue__needs_a_listed_instrument_with_a_price(house: House) -> None:
     with house.refuses("instruments: unknown instrument"):
         house.accrue(0)
     world = house.world
-    feed = (8, 1, 64, 120, 900, 5_000, 2_000, NO_SOURCE)
+    feed = (8, 1, 1_024, 120, 900, 5_000, 2_000, NO_SOURCE)
     world.hub.add_feed(feed, sender=world.governor)
     gaps = tuple(world.instruments.underlying_gaps(BTC))
     under = (4, 52_000, 1_500_000, 10**7, 50_000, 1, 550_000)

@@ -292,7 +292,7 @@ def test_absorb__what_nobody_pays_is_recorded_and_stops_the_instrument(
     assert house.markets.unpaid(BTC) == rest
     assert (house.market(BTC).stopped, house.market(ETH).stopped) == (1, 0)
     for size in ("0.1", "-8.1"):
-        with house.refuses("fill: limit"):
+        with house.refuses("fill: halted"):
             long.trade(size)
     assert long.trade("-0.1").size == usd("7.9")
     assert Holder(house, ETH).trade(1, 2_500).size == usd(1)
@@ -345,7 +345,7 @@ def test_absorb__learns_that_the_debtors_have_paid_and_opens_the_instrument(
     assert paid_by(absorb(house, "0")) == (0, 0, 0)
     assert house.lines.nav == worth + usd(1_000)
     assert (house.markets.unpaid(BTC), house.market(BTC).stopped) == (usd(40), 1)
-    with house.refuses("fill: limit"):
+    with house.refuses("fill: halted"):
         long.trade(1)
     assert paid_by(absorb(house, "0", account=OTHER)) == (0, 0, 0)
     assert (house.markets.unpaid(BTC), house.market(BTC).stopped) == (0, 0)

@@ -22,7 +22,8 @@ DELAY, WINDOW, BUFFER_PPM = 2, 120, 50_000
 TAKER_PPM, GAP_PPM_PER_YEAR, LAPSE_PPM = 500, 10_000, 500
 DEPTH = 102_400 * WAD
 
-FILLED, PRICE, MARGIN, LIMIT, NOTHING, EXPIRED, CANCELLED, SKIPPED = 0, 1, 2, 3, 4, 5, 6, 255
+FILLED, PRICE, MARGIN, LIMIT, NOTHING, EXPIRED, CANCELLED, HALTED_FREE = range(8)
+SKIPPED = 255
 OPEN, REDUCE_ONLY, HALTED = 0, 1, 2
 CHAIN_ID = 1
 
@@ -91,9 +92,9 @@ def test_commit__stores_one_word_and_tells_the_whole_order(world: World, trader:
     (event,) = world.evm.events("OrderCommitted")
     assert tuple(event.args) == (
         id_, trader, BTC, WAD, 51_000 * WAD, False, 3 * WAD, 2**255,
-        1, due, due + WINDOW, reserved, 25 * WAD,
+        1, due, due + WINDOW, True, reserved, 25 * WAD,
     )  # fmt: skip
-    assert tuple(world.orders.commitment(id_)) == (due, due + WINDOW, 1, reserved, 25 * WAD)
+    assert tuple(world.orders.commitment(id_)) == (due, due + WINDOW, 1, True, reserved, 25 * WAD)
     assert world.assess(trader).reserved == reserved
     assert world.cash(trader) == cash - 3 * WAD  # the fee waits with the order
 
@@ -425,22 +426,41 @@ def test_execute__a_halt_ends_orders_free(world: World, trader: bytes, status: i
     slot = world.due_slot(order)
     cash, lines = world.cash(trader), world.markets.ledger()[:3]
     world.instruments.set_status(BTC, status, sender=world.governor)
-    assert world.execute(order, slot) == LIMIT
+    assert world.execute(order, slot) == HALTED_FREE
     assert world.cash(trader) == cash + 2 * WAD  # the fee is back
     assert world.markets.ledger()[:3] == lines
     assert world.cash(world.account(world.keeper)) == 0
-    assert ended(world) == (LIMIT, slot, 0, world.keeper)
+    assert ended(world) == (HALTED_FREE, slot, 0, world.keeper)
     assert world.assess(trader).reserved == 0
 
 
-def test_execute__what_the_pool_cannot_carry_ends_free(world: World) -> None:
+def test_execute__a_halt_is_not_free_for_what_was_a_reduction(world: World, trader: bytes) -> None:
+    """Its owner made it an opening by moving the position away."""
+    world.open_position(trader, BTC, 1)
+    other = world.account("trader", 1)
+    world.deposit(other, 20_000)
+    order = committed(world, trader, -1, execution_fee=WAD)
+    slot = world.due_slot(order)
+    world.instruments.set_status(BTC, HALTED, sender=world.governor)
+    world.clearinghouse.move_position(trader, other, BTC, sender=world.owner(trader))
+    cash = world.cash(trader)
+    assert world.execute(order, slot) == HALTED_FREE
+    charge = lapse_of(WAD, 50_000)
+    assert ended(world) == (HALTED_FREE, slot, charge, world.keeper)
+    assert world.cash(trader) == cash - charge
+    assert world.cash(world.account(world.keeper)) == WAD
+
+
+def test_execute__what_the_pool_cannot_carry_is_charged(world: World) -> None:
     account = world.account("whale")
     world.deposit(account, 2_000_000)
     most = DEPTH // WAD * world.terms.instruments["BTC-PERP"].premium_max_percent / 100
     order = committed(world, account, most + Decimal("0.000001"))
-    cash = world.cash(account)
-    assert world.execute(order, world.due_slot(order)) == LIMIT
-    assert world.cash(account) == cash
+    cash, slot = world.cash(account), world.due_slot(order)
+    assert world.execute(order, slot) == LIMIT
+    charge = lapse_of(order.size, 50_000)
+    assert ended(world) == (LIMIT, slot, charge, world.keeper)
+    assert world.cash(account) == cash - charge
     assert world.trade(account, BTC, most) == FILLED
 
 
@@ -456,7 +476,7 @@ def test_execute__nothing_to_reduce_is_charged(world: World, trader: bytes) -> N
 
 
 def test_execute__an_old_price_leaves_the_order_as_it_is(world: World, trader: bytes) -> None:
-    world.orders.set_timing(2, 3_600, sender=world.governor)
+    world.orders.set_timing(2, 900, sender=world.governor)
     order = committed(world, trader, 1, execution_fee=WAD)
     slot = world.due_slot(order)
     world.evm.warp(121)
@@ -512,7 +532,7 @@ def test_execute_many__one_bad_item_blocks_nobody(world: World, trader: bytes) -
 
 def test_execute_many__skips_what_the_clearinghouse_refuses(world: World, trader: bytes) -> None:
     """An account whose book has a stale price does not stop the others."""
-    world.orders.set_timing(2, 3_600, sender=world.governor)
+    world.orders.set_timing(2, 900, sender=world.governor)
     sol = world.account("other")
     world.deposit(sol, 20_000)
     world.open_position(sol, SOL, 10)
@@ -654,10 +674,31 @@ def test_set_timing__bounds_and_owner(world: World, trader: bytes) -> None:
         with refused("orders: window out of range"):
             orders.set_timing(1, window, sender=governor)
     assert tuple(orders.policy()) == (DELAY, WINDOW, BUFFER_PPM)
-    orders.set_timing(300, 3_600, sender=governor)
+    orders.set_timing(300, 600, sender=governor)
     (event,) = world.evm.events("TimingChanged")
-    assert tuple(event.args) == (300, 3_600)
-    assert tuple(orders.policy()) == (300, 3_600, BUFFER_PPM)
+    assert tuple(event.args) == (300, 600)
+    assert tuple(orders.policy()) == (300, 600, BUFFER_PPM)
+
+
+def test_set_timing__a_window_no_longer_than_the_rings_reach_back(world: World) -> None:
+    """A slot that is overwritten before its order can end would leave its price to choice."""
+    reach = world.instruments.ring_seconds()
+    assert reach == min(
+        config.grid_seconds * config.ring_length
+        for config in (world.hub.feed_config(feed) for feed in (BTC, ETH, SOL))
+    )
+    longest = reach - 300 - 60
+    world.orders.set_timing(300, longest, sender=world.governor)
+    with refused("orders: window outlasts a ring"):
+        world.orders.set_timing(300, longest + 1, sender=world.governor)
+    with refused("orders: window outlasts a ring"):
+        world.orders.set_timing(300, 3_600, sender=world.governor)
+    config = world.hub.feed_config(BTC)._replace(ring_length=reach - 1)
+    feed = world.hub.add_feed(tuple(config), sender=world.governor)
+    gaps = tuple(world.instruments.underlying_gaps(1))
+    terms = (feed, 52_000, 1_500_000, 10_000_000, 50_000, 1, 550_000)
+    with refused("instruments: ring too short"):
+        world.instruments.add_underlying(terms, gaps, sender=world.governor)
 
 
 def test_set_buffer__bounds_and_owner(world: World, trader: bytes) -> None:

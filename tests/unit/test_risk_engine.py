@@ -347,15 +347,15 @@ def order_margin(
 def test_order_margin__of_a_new_position(world: World) -> None:
     """4,027 and 5 % of it, 25 of taker fee, a day of the gap fee."""
     for size in (1, -1):
-        before, reserve, lapse = order_margin(world, size)
+        before, reserve, lapse, feed = order_margin(world, size)
         assert tuple(before) == (0,) * 6
         assert reserve == usd("4228.35") + usd(25) + usd("1.369863013698630137")
-        assert lapse == usd(25)
+        assert (lapse, feed) == (usd(25), BTC)
     assert order_margin(world, 1, buffer_ppm=0)[1] == usd(4_052) + usd("1.369863013698630137")
 
 
 def test_order_margin__of_more_of_it(world: World) -> None:
-    before, reserve, _ = order_margin(world, 1, held(BTC, 1, 48_000), buffer_ppm=0)
+    before, reserve, *_ = order_margin(world, 1, held(BTC, 1, 48_000), buffer_ppm=0)
     assert before.plain_initial == usd(4_027)
     assert before.upnl_initial == usd(1_600)
     # the flat reserve is there already
@@ -371,7 +371,7 @@ def test_order_margin__of_a_flip_adds_what_it_ends_with(world: World) -> None:
 
 def test_order_margin__holds_the_lapse_charge_at_least(world: World) -> None:
     retune(world, BTC, lapse_ppm=20_000)
-    _, reserve, lapse = order_margin(world, "-1.5", held(BTC, 1), buffer_ppm=0)
+    _, reserve, lapse, _ = order_margin(world, "-1.5", held(BTC, 1), buffer_ppm=0)
     assert reserve == lapse == usd(1_500)
     retune(world, BTC, lapse_ppm=0)
     assert order_margin(world, 1)[2] == usd(25)  # never below the taker fee
@@ -379,7 +379,7 @@ def test_order_margin__holds_the_lapse_charge_at_least(world: World) -> None:
 
 def test_order_margin__of_a_reduction_is_its_lapse_charge_at_a_recent_price(world: World) -> None:
     world.evm.warp(121)
-    _, reserve, lapse = order_margin(world, -1, held(BTC, 1), reducing=True)
+    _, reserve, lapse, _ = order_margin(world, -1, held(BTC, 1), reducing=True)
     assert reserve == lapse == usd(25)
     with refused("oracle: stale price"):
         order_margin(world, 1)

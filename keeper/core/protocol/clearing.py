@@ -290,8 +290,8 @@ def fill(
 ) -> None:
     """Fill an order and free its reserve (SPEC 6.3, 6.4, 6.6).
 
-    Refused with `fill: price`, `fill: margin`, `fill: limit` or `fill: nothing to reduce` for
-    what ends the order.
+    Refused with `fill: price`, `fill: margin`, `fill: limit`, `fill: nothing to reduce` or
+    `fill: halted` for what ends the order.
     """
     position = state.positions[account, instrument]
     if reduce_only:

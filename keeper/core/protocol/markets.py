@@ -96,18 +96,19 @@ def fill(
 ) -> Outcome:
     """Fill an order of `delta` at index price `index` (SPEC 5.7, 5.13, 6.6).
 
-    Refused with `fill: price` or `fill: limit` for what ends the order.
+    Refused with `fill: price`, `fill: limit` or `fill: halted` for what ends the order.
     """
     terms = state.listed(instrument)
     reducing = position.size * delta < 0 and abs(delta) <= abs(position.size)
     quote = _quote(state, terms, Level.RECENT if reducing else Level.TIGHT)
-    require(not terms.over, "fill: limit")
+    require(not terms.over, "fill: halted")
     now, gap_due = funding.accrued(state.markets[instrument], state.now)
-    if liquidation.leaves_dust(abs(position.size + delta), index, terms):
-        require(position.size * delta < 0, "fill: limit")
+    dust = liquidation.leaves_dust(abs(position.size + delta), index, terms)
+    if dust and position.size * delta < 0:
         delta, reducing = -position.size, True
     if not reducing:
-        require(terms.fill.status == Status.OPEN and not now.stopped, "fill: limit")
+        require(terms.fill.status == Status.OPEN and not now.stopped, "fill: halted")
+        require(not dust, "fill: limit")
 
     cost = fills.notional(
         pricing.value(terms.risk, index).fair,

@@ -28,6 +28,7 @@ class Ending(IntEnum):
     NOTHING_TO_REDUCE = 4
     EXPIRED = 5
     CANCELLED = 6
+    HALTED = 7
 
 
 _ENDINGS = {
@@ -35,6 +36,7 @@ _ENDINGS = {
     "fill: margin": Ending.MARGIN,
     "fill: limit": Ending.LIMIT,
     "fill: nothing to reduce": Ending.NOTHING_TO_REDUCE,
+    "fill: halted": Ending.HALTED,
 }
 
 
@@ -49,12 +51,13 @@ def commit(state: State, caller: Address, order: Order) -> Commitment:
         "orders: figure out of range",
     )
     require(state.orders[order] is None, "orders: already committed")
-    reserved, lapse = _hold(state, order)
+    reserved, lapse, opening = _hold(state, order)
     due = state.now + parameters.order_delay_seconds
     commitment = Commitment(
         due=due,
         deadline=due + parameters.order_window_seconds,
         feed=state.listed(order.instrument).underlying.feed,
+        opening=opening,
         reserved=reserved,
         lapse=lapse,
     )
@@ -98,7 +101,8 @@ def execute(state: State, caller: Address, order: Order, slot: int) -> Ending:
         ending = _ENDINGS.get(refused.reason)
         if ending is None:
             raise
-        if ending is Ending.LIMIT:
+        halted = ending is Ending.HALTED and commitment.opening
+        if halted or state.listed(order.instrument).over:
             _end(state, order, commitment, 0, None)
         else:
             _end(state, order, commitment, commitment.lapse, caller)
@@ -135,8 +139,8 @@ def expire(state: State, order: Order, slot: int) -> int:
     return charge
 
 
-def _hold(state: State, order: Order) -> tuple[int, int]:
-    """(reserve, lapse charge) of an order, WAD (SPEC 6.2).
+def _hold(state: State, order: Order) -> tuple[int, int, bool]:
+    """(reserve WAD, lapse charge WAD, whether it opens) of an order (SPEC 6.2).
 
     The reserve is taken; the execution fee leaves the account on the terms of a withdrawal.
     """
@@ -161,7 +165,7 @@ def _hold(state: State, order: Order) -> tuple[int, int]:
     clearing.store(state, account, after)
     if fee:
         clearing.require_debt(state, account)
-    return reserve, lapse
+    return reserve, lapse, not reducing
 
 
 def _needed(state: State, order: Order, reducing: bool) -> tuple[int, int]:

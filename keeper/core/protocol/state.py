@@ -81,8 +81,9 @@ class Commitment:
     due: int  # unix seconds: the first slot at or after it fills the order
     deadline: int  # unix seconds, last block time of a fill
     feed: FeedId
+    opening: bool  # more than a reduction when it was committed: a halt ends it free
     reserved: int  # WAD
-    lapse: int  # WAD, the charge of an order that ends unfilled by its own fault
+    lapse: int  # WAD, the charge of an order that ends unfilled
 
 
 @dataclass(frozen=True, slots=True)
