@@ -178,10 +178,10 @@ def scan(
 def status(file: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """How far the keeper of this configuration is, what it has sent, how fast it was."""
     with _explained():
-        path = config.load(file).store.path
-        if not path.exists():
-            raise ConfigError(f"{path}: no store yet: start `keeper run --config {file}`")
-        store = Store(path)
+        settings = config.load(file).store
+        if not settings.begun:
+            raise ConfigError(f"{settings.path}: no store yet: start `keeper run --config {file}`")
+        store = Store(settings.where)
         try:
             found: dict[str, Any] = show.status_of(store)
         finally:

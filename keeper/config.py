@@ -10,8 +10,17 @@ import difflib
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 DEVNETS = (1337, 5777, 31337)  # chain ids on which keys from a mnemonic are allowed
 
@@ -140,7 +149,31 @@ class StoreSettings(Section):
     """Where the keeper remembers."""
 
     path: Path = _key(Path("keeper.sqlite"), "SQLite file; relative to this file")
+    url: str | None = _key(
+        None, "PostgreSQL instead: postgresql://user@host/database; password by PGPASSFILE"
+    )
     snapshot_blocks: int = _key(100, "index saved every so many blocks", ge=1)
+
+    @field_validator("url")
+    @classmethod
+    def _is_postgresql_without_password(cls, url: str | None) -> str | None:
+        if url is not None:
+            parts = urlsplit(url)
+            if parts.scheme != "postgresql" or not parts.path.strip("/"):
+                raise ValueError("expected postgresql://user@host:port/database")
+            if parts.password is not None:
+                raise ValueError("expected no password in it: put it in the file of PGPASSFILE")
+        return url
+
+    @property
+    def where(self) -> Path | str:
+        """The database: a URL of PostgreSQL, or a file."""
+        return self.url or self.path
+
+    @property
+    def begun(self) -> bool:
+        """Whether there may be something in it; False before the first run on a file."""
+        return self.url is not None or self.path.exists()
 
 
 class HttpSettings(Section):

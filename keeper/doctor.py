@@ -68,7 +68,7 @@ def examine(config: Config) -> Iterator[Check]:
 def _store(config: Config) -> Iterator[Check]:
     path = config.store.path
     folder = path.parent
-    if not path.exists():
+    if not config.store.begun:
         while not folder.exists():
             folder = folder.parent
         try:
@@ -79,11 +79,12 @@ def _store(config: Config) -> Iterator[Check]:
                         "set store.path to a folder that is")  # fmt: skip
         return
     try:
-        store = Store(path)
+        store = Store(config.store.where)
     except StoreError as error:
-        yield Check("store", Mark.FAILED, str(error), "move the file away or set store.path")
+        yield Check("store", Mark.FAILED, str(error), "mend it, or set store.path or store.url")
         return
-    yield Check("store", Mark.OK, f"{path.name}, {path.stat().st_size // 1024} KiB")
+    found = "PostgreSQL" if config.store.url else f"{path.name}, {path.stat().st_size // 1024} KiB"
+    yield Check("store", Mark.OK, found)
     store.close()
 
 

@@ -98,8 +98,8 @@ def indexed(config: Config) -> tuple[Index, AddressBook]:
     book, chain, head = connect(config)
     views = Views(chain, book)
     rows: list[Any] = []
-    if config.store.path.exists():
-        store = Store(config.store.path)
+    if config.store.begun:
+        store = Store(config.store.where)
         rows = store.snapshots()
         store.close()
     index = open_index(chain, views, book, rows, head)
@@ -114,7 +114,7 @@ def build(config: Config, clock: Clock, metrics: Metrics) -> Keeper:
     StoreError, PriceError.
     """
     book, chain, head = connect(config)
-    store = Store(config.store.path)
+    store = Store(config.store.where)
     views = Views(chain, book)
     index = open_index(chain, views, book, store.snapshots(), head)
     settlement = parameters.settlement_token(views, head)

@@ -1,12 +1,14 @@
-"""Tables of the keeper's store, and the words for how far an intent and a transaction are."""
+"""Tables of the keeper's store as its migrations leave them, and the words for how far an intent
+and a transaction are."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 
 from sqlalchemy import (
+    BigInteger,
     Column,
-    Float,
+    Double,
     ForeignKey,
     Integer,
     LargeBinary,
@@ -16,7 +18,6 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = 1
 tables = MetaData()
 
 meta = Table("meta", tables, Column("key", String, primary_key=True), Column("value", String))
@@ -30,7 +31,7 @@ intents = Table(
     Column("payload", String, nullable=False),  # JSON: what would be sent, in words
     Column("status", String, nullable=False, index=True),
     Column("reason", String, nullable=False, default=""),
-    Column("block", Integer, nullable=False),  # head when it was decided
+    Column("block", BigInteger, nullable=False),  # head when it was decided
 )
 transactions = Table(
     "transactions",
@@ -38,27 +39,27 @@ transactions = Table(
     Column("id", Integer, primary_key=True),
     Column("intent_id", ForeignKey("intents.id"), nullable=False, index=True),
     Column("sender", LargeBinary, nullable=False),
-    Column("nonce", Integer, nullable=False, index=True),
+    Column("nonce", BigInteger, nullable=False, index=True),
     Column("hash", LargeBinary, nullable=False, unique=True),
     Column("raw", LargeBinary, nullable=False),  # signed bytes: sent again they are the same
     Column("to", LargeBinary, nullable=False),
     Column("data", LargeBinary, nullable=False),
-    Column("gas", Integer, nullable=False),
+    Column("gas", BigInteger, nullable=False),
     Column("max_fee", String, nullable=False),  # wei per gas
     Column("priority_fee", String, nullable=False),
     Column("status", String, nullable=False, index=True),
     Column("replaced_by", LargeBinary),  # hash
-    Column("block", Integer),  # mined in
-    Column("gas_used", Integer),
-    Column("signed_at", Float, nullable=False),  # wall time, unix seconds
-    Column("latency_ms", Float),  # from the price seen to the signature
+    Column("block", BigInteger),  # mined in
+    Column("gas_used", BigInteger),
+    Column("signed_at", Double, nullable=False),  # wall time, unix seconds
+    Column("latency_ms", Double),  # from the price seen to the signature
 )
 decisions = Table(
     "decisions",
     tables,
     Column("id", Integer, primary_key=True),
-    Column("block", Integer, nullable=False, index=True),
-    Column("time", Integer, nullable=False),  # of the head
+    Column("block", BigInteger, nullable=False, index=True),
+    Column("time", BigInteger, nullable=False),  # of the head
     Column("kind", String, nullable=False),
     Column("inputs", String, nullable=False),
     Column("outputs", String, nullable=False),
@@ -67,8 +68,8 @@ reports = Table(
     "reports",
     tables,
     Column("feed", Integer, nullable=False),
-    Column("slot", Integer, nullable=False),
-    Column("previous", Integer, nullable=False),
+    Column("slot", BigInteger, nullable=False),
+    Column("previous", BigInteger, nullable=False),
     Column("price", String, nullable=False),  # feed units
     Column("conf_ppm", Integer, nullable=False),
     UniqueConstraint("feed", "slot"),
@@ -76,7 +77,7 @@ reports = Table(
 snapshots = Table(
     "snapshots",
     tables,
-    Column("block", Integer, primary_key=True),
+    Column("block", BigInteger, primary_key=True, autoincrement=False),
     Column("hash", LargeBinary, nullable=False),
     Column("state", LargeBinary, nullable=False),
 )

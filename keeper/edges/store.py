@@ -1,5 +1,5 @@
-"""What the keeper remembers, in one SQLite file: intents before they are sent, the transactions
-under them, decisions with their inputs, signed reports, snapshots of the index.
+"""What the keeper remembers: intents before they are sent, the transactions under them, decisions
+with their inputs, signed reports, snapshots of the index.
 
 Every method is one durable transaction: when it returns, a power cut changes nothing.
 """
@@ -10,17 +10,16 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import create_engine, event, func, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Table, func, select
 from sqlalchemy.engine import Connection, Row
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError
 
+from keeper.edges import database
+from keeper.edges.database import StoreError, Where
 from keeper.edges.schema import (
     LIVE,
-    SCHEMA_VERSION,
     IntentStatus,
     TxStatus,
     decisions,
@@ -28,7 +27,6 @@ from keeper.edges.schema import (
     meta,
     reports,
     snapshots,
-    tables,
     transactions,
 )
 
@@ -45,43 +43,38 @@ class Intended:
     fresh: bool  # False: an earlier try came to nothing
 
 
-class StoreError(Exception):
-    """A store that cannot be used; the text says what to do."""
+__all__ = ["Intended", "Store", "StoreError"]
 
 
 class Store:
-    """One open file. Used by one thread."""
+    """One open database. Used by one thread."""
 
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._path = path
-        self._engine = create_engine(f"sqlite:///{path}")
-        event.listen(self._engine, "connect", _pragmas)
-        try:
-            tables.create_all(self._engine)
-            self._connection = self._engine.connect()
-        except SQLAlchemyError as error:
-            raise StoreError(f"{path}: not a usable SQLite file: {error.args[0]}") from None
-        version = int(self.get("schema_version") or SCHEMA_VERSION)
-        if version > SCHEMA_VERSION:
-            raise StoreError(
-                f"{path}: written by a newer keeper (schema {version}, this one knows "
-                f"{SCHEMA_VERSION}): upgrade the keeper or choose another store.path"
-            )
-        self.put("schema_version", str(SCHEMA_VERSION))
+    def __init__(self, where: Where) -> None:
+        self._name = database.name_of(where)
+        self._engine = database.open_engine(where)
+        self._connection = self._engine.connect()
 
     def close(self) -> None:
         self._connection.close()
         self._engine.dispose()
 
     @contextmanager
-    def _write(self) -> Iterator[Connection]:
-        with self._connection.begin():
-            yield self._connection
+    def _transaction(self) -> Iterator[Connection]:
+        try:
+            with self._connection.begin():
+                yield self._connection
+        except OperationalError as error:  # disk full, locked for too long, server gone
+            raise StoreError(
+                f"{self._name}: {error.args[0]}; all that it said yes to is kept: "
+                "mend it and start again"
+            ) from None
+
+    def _insert(self, table: Table) -> Any:
+        return database.insert(self._engine, table)
 
     def _rows(self, query: Any) -> list[Row[Any]]:
-        with self._connection.begin():
-            return list(self._connection.execute(query))
+        with self._transaction() as db:
+            return list(db.execute(query))
 
     # facts
 
@@ -90,8 +83,8 @@ class Store:
         return rows[0][0] if rows else None
 
     def put(self, key: str, value: str) -> None:
-        row = insert(meta).values(key=key, value=value)
-        with self._write() as db:
+        row = self._insert(meta).values(key=key, value=value)
+        with self._transaction() as db:
             db.execute(row.on_conflict_do_update(index_elements=["key"], set_={"value": value}))
 
     # intents and their transactions
@@ -113,10 +106,11 @@ class Store:
             "reason": "",
             "block": block,
         }
-        with self._write() as db:
-            added = db.execute(insert(intents).values(row).on_conflict_do_nothing())
-            if added.rowcount:
-                return Intended(int(added.lastrowid), fresh=True)
+        with self._transaction() as db:
+            add = self._insert(intents).values(row).on_conflict_do_nothing()
+            added = db.execute(add.returning(intents.c.id)).scalar()
+            if added is not None:
+                return Intended(int(added), fresh=True)
             reverted = (
                 select(func.count())
                 .where(
@@ -134,26 +128,30 @@ class Store:
 
     def intent_status(self, intent: int, status: IntentStatus, reason: str = "") -> None:
         change = intents.update().where(intents.c.id == intent)
-        with self._write() as db:
+        with self._transaction() as db:
             db.execute(change.values(status=status, reason=reason))
 
     def release_planned(self) -> None:
         """Let go of intents that an earlier run wrote and never signed: nothing was sent."""
         change = intents.update().where(intents.c.status == IntentStatus.PLANNED)
-        with self._write() as db:
+        with self._transaction() as db:
             db.execute(change.values(status=IntentStatus.DROPPED, reason="never signed"))
 
     def add_transaction(self, **row: Any) -> None:
         """Store a signed transaction, before it is sent; its intent counts as sent from here."""
-        with self._write() as db:
-            added = insert(transactions).values(status=TxStatus.SIGNED, **row)
+        with self._transaction() as db:
+            added = self._insert(transactions).values(status=TxStatus.SIGNED, **row)
             # the same bytes may come again after they were dropped
-            db.execute(added.on_conflict_do_update(["hash"], set_={"status": TxStatus.SIGNED}))
+            db.execute(
+                added.on_conflict_do_update(
+                    index_elements=["hash"], set_={"status": TxStatus.SIGNED}
+                )
+            )
             change = intents.update().where(intents.c.id == row["intent_id"])
             db.execute(change.values(status=IntentStatus.SENT))
 
     def update_transaction(self, tx_hash: bytes, **changes: Any) -> None:
-        with self._write() as db:
+        with self._transaction() as db:
             db.execute(
                 transactions.update().where(transactions.c.hash == tx_hash).values(**changes)
             )
@@ -184,7 +182,7 @@ class Store:
         """Remember a decision with what it was made from."""
         row = {"block": block, "time": time, "kind": kind}
         texts = {"inputs": json.dumps(inputs), "outputs": json.dumps(outputs)}
-        with self._write() as db:
+        with self._transaction() as db:
             db.execute(decisions.insert().values(**row, **texts))
 
     def decisions(self, since: int = 0) -> list[Row[Any]]:
@@ -194,7 +192,7 @@ class Store:
 
     def add_reports(self, rows: list[dict[str, Any]]) -> None:
         """Remember what was signed: a slot once signed is never signed differently."""
-        with self._write() as db:
+        with self._transaction() as db:
             db.execute(reports.insert(), rows)
 
     def reports_since(self, feed: int, slot: int) -> list[Row[Any]]:
@@ -208,8 +206,8 @@ class Store:
         """Keep the index as of a block, and the newest few before it."""
         row = {"block": block, "hash": block_hash, "state": state}
         kept = select(snapshots.c.block).order_by(snapshots.c.block.desc()).limit(SNAPSHOTS_KEPT)
-        with self._write() as db:
-            change = insert(snapshots).values(row)
+        with self._transaction() as db:
+            change = self._insert(snapshots).values(row)
             db.execute(change.on_conflict_do_update(index_elements=["block"], set_=row))
             db.execute(snapshots.delete().where(snapshots.c.block.not_in(kept)))
 
@@ -218,7 +216,7 @@ class Store:
         return self._rows(select(snapshots).order_by(snapshots.c.block.desc()))
 
     def drop_snapshots_above(self, block: int) -> None:
-        with self._write() as db:
+        with self._transaction() as db:
             db.execute(snapshots.delete().where(snapshots.c.block > block))
 
     # what `status` shows
@@ -244,15 +242,3 @@ class Store:
         for kind, milliseconds in map(tuple[Any, ...], self._rows(query)):
             table.setdefault(kind, []).append(milliseconds)
         return table
-
-
-def _pragmas(connection: Any, _: Any) -> None:
-    cursor = connection.cursor()
-    for pragma in (
-        "journal_mode = WAL",
-        "synchronous = FULL",
-        "busy_timeout = 5000",
-        "foreign_keys = ON",
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()

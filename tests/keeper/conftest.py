@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from keeper.config import GasSettings, KeySettings
+from keeper.edges import database
 from keeper.edges import signer as signing
 from keeper.edges.chain import Chain
 from keeper.edges.clock import Clock
@@ -18,6 +19,7 @@ from keeper.edges.store import Store
 from keeper.edges.submitter import Submitter
 from keeper.edges.telemetry import Metrics
 from scripts import nodes
+from tests.support import postgres
 
 
 @pytest.fixture(scope="session")
@@ -52,6 +54,24 @@ def store(tmp_path: Path) -> Iterator[Store]:
     opened = Store(tmp_path / "keeper.sqlite")
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[postgres.Server]:
+    try:
+        with postgres.server() as server:
+            yield server
+    except postgres.Missing as missing:
+        pytest.skip(f"not run: {missing}")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> database.Where:
+    """An empty database of either kind."""
+    if request.param == "sqlite":
+        return tmp_path / "keeper.sqlite"
+    server: postgres.Server = request.getfixturevalue("postgresql")
+    return server.database()
 
 
 class SteppedClock(Clock):
