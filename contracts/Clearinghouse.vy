@@ -22,6 +22,7 @@ from ethereum.ercs import IERC20Detailed
 from snekmate.auth import ownable
 
 from contracts.interfaces import IClearinghouse
+from contracts.interfaces import IDebts
 from contracts.interfaces import IMarkets
 from contracts.interfaces import IRiskEngine
 from contracts.interfaces import IVault
@@ -66,23 +67,16 @@ ORDERS: public(immutable(address))
 LIQUIDATOR: public(immutable(address))
 VAULT: public(immutable(IVault))
 POOL: public(immutable(address))
+DEBTS: public(immutable(IDebts))
 
 event RiskEngineChanged:
     risk_engine: address
-
-
-event DebtTermsChanged:
-    debt_cap_wad: uint256
-    debt_share_ppm: uint256
 
 
 _accounts: HashMap[bytes32, uint256]                         # account_words
 _tails: HashMap[bytes32, uint256]
 _positions: HashMap[bytes32, HashMap[uint256, uint256[2]]]   # size int128 | notional int128, index
 _risk_engine: IRiskEngine
-total_debt: public(int256)                                   # WAD, sum of max(0, -cash)
-debt_cap: public(int256)                                     # WAD, of one account
-debt_share_ppm: public(int256)                               # all debt, of the pool line
 
 
 @deploy
@@ -95,6 +89,7 @@ def __init__(
     liquidator: address,
     vault: IVault,
     pool: address,
+    debts: IDebts,
 ):
     """
     @param settlement_token a stablecoin of at most 18 decimals, without transfer fee or hooks
@@ -110,6 +105,7 @@ def __init__(
     LIQUIDATOR = liquidator
     VAULT = vault
     POOL = pool
+    DEBTS = debts
     self._risk_engine = risk_engine
 
 
@@ -217,6 +213,14 @@ def fund_insurance(amount_native: uint256):
     self._pull(msg.sender, amount_native)
 
 
+@external
+def accrue_debt():
+    """
+    @notice Bring the interest of all debt up to now; anyone may.
+    """
+    self._accrue_debt()
+
+
 # ---------------------------------------------------------------- Orders
 
 
@@ -248,8 +252,7 @@ def hold(
     )
     assert missing <= 0, "account: not enough margin"
     a.reserved += reserve
-    self._store_cash(account, a, -convert(execution_fee, int256))
-    a.cash -= convert(execution_fee, int256)
+    a.cash = self._store_cash(account, a, -convert(execution_fee, int256))
     self._log_cash(account, CASH_HOLD, -convert(execution_fee, int256), a)
     return reserve, lapse, feed, opening
 
@@ -271,8 +274,7 @@ def release(account: bytes32, reserved: uint256, charge: uint256, fee: uint256, 
     if executor == empty(address):
         change += convert(fee, int256)
     a.reserved -= reserved
-    self._store_cash(account, a, change)
-    a.cash += change
+    a.cash = self._store_cash(account, a, change)
     self._log_cash(account, CASH_RELEASE, change, a)
     if charged > 0:
         extcall MARKETS.change_lines(0, charged)
@@ -395,14 +397,13 @@ def absorb(account: bytes32, instrument: uint256) -> uint256:
         worth: uint256 = (staticcall VAULT.value(account, a.collateral, LEVEL_ANY))[0]
         if worth >= DUST:
             return 0
-    deficit: int256 = max(-a.cash, 0)
+    deficit: int256 = max(-self._cash_now(account, a.cash), 0)
     if instrument != 0:
         # its position was opened on top of whatever was recorded before: that is done with
         extcall MARKETS.absorb(account, instrument, 0)
     paid: int256 = extcall MARKETS.absorb(account, instrument, deficit)
-    if paid != 0:
-        self._store_cash(account, a, paid)
-        a.cash += paid
+    if deficit != 0:  # unpaid too it bears interest no more
+        a.cash = self._store_cash(account, a, paid)
         self._log_cash(account, CASH_DEFICIT, paid, a)
     return convert(deficit - paid, uint256)
 
@@ -452,11 +453,15 @@ def require_free(account: bytes32) -> bool:
 @external
 def mark_all(since: uint256) -> (int256, uint256):
     """
-    @notice Accrue every instrument at fresh prices of a slot >= since.
+    @notice Accrue all debt, and every instrument at fresh prices of a slot >= since.
     @return (NAV, pool requirement), WAD
     """
     self._only(POOL)
-    return extcall MARKETS.mark_all(since)
+    self._accrue_debt()
+    nav: int256 = 0
+    requirement: uint256 = 0
+    nav, requirement = extcall MARKETS.mark_all(since)
+    return nav + staticcall DEBTS.due(), requirement
 
 
 @external
@@ -493,21 +498,6 @@ def set_risk_engine(risk_engine: IRiskEngine):
     self._risk_engine = risk_engine
     extcall MARKETS.set_risk_engine(risk_engine.address)
     log RiskEngineChanged(risk_engine=risk_engine.address)
-
-
-@external
-def set_debt_terms(debt_cap_wad: uint256, debt_share_ppm: uint256):
-    """
-    @notice How much may be owed against collateral.
-    @param debt_cap_wad by one account, at most 10^9 USD
-    @param debt_share_ppm by all, of the pool line, at most 500,000
-    @custom:reverts clearinghouse: out of range
-    """
-    ownable._check_owner()
-    assert debt_cap_wad <= 10**27 and debt_share_ppm <= 500_000, "clearinghouse: out of range"
-    self.debt_cap = convert(debt_cap_wad, int256)
-    self.debt_share_ppm = convert(debt_share_ppm, int256)
-    log DebtTermsChanged(debt_cap_wad=debt_cap_wad, debt_share_ppm=debt_share_ppm)
 
 
 @external
@@ -656,11 +646,8 @@ def _check_debt(cash: int256, more: int256):
     @param more WAD, debt of the account that the sum of all does not hold yet
     """
     if cash < 0:
-        pool: int256 = (staticcall MARKETS.ledger())[0]
-        assert (
-            -cash <= self.debt_cap
-            and (self.total_debt + more) * PPM <= self.debt_share_ppm * max(pool, 0)
-        ), "account: debt above its cap"
+        fits: bool = staticcall DEBTS.fits(convert(-cash, uint256), more)
+        assert fits, "account: debt above its cap"
 
 
 @internal
@@ -746,7 +733,7 @@ def _order_terms(
         s.owed - s.cash - convert(s.collateral_initial, int256),
     )
     if fee != 0 and missing <= 0:
-        self._check_debt(a.cash - fee, max(fee - a.cash, 0) - max(-a.cash, 0))
+        self._check_debt(s.cash - fee, max(fee - s.cash, 0) - max(-s.cash, 0))
     return reserve, lapse, missing, feed, not reducing
 
 
@@ -787,14 +774,15 @@ def _weighed(
     """
     @notice The requirement of a book put against what the account has
     """
+    cash: int256 = self._cash_now(account, a.cash)
     s: IClearinghouse.Assessment = IClearinghouse.Assessment(
-        equity=a.cash - r.owed + r.upnl,
-        equity_initial=a.cash - r.owed + r.upnl_initial,
+        equity=cash - r.owed + r.upnl,
+        equity_initial=cash - r.owed + r.upnl_initial,
         maintenance=r.maintenance,
         plain_initial=r.plain_initial,
         initial=r.initial,
         reserved=a.reserved,
-        cash=a.cash,
+        cash=cash,
         owed=r.owed,
         collateral=0,
         collateral_initial=0,
@@ -805,9 +793,9 @@ def _weighed(
     )
     if a.called:
         s.deadline = self._tails[account] >> account_words.DEADLINE_SHIFT
-    if a.count == 0 and a.cash < 0:
+    if a.count == 0 and cash < 0:
         s.maintenance, s.plain_initial = staticcall self._risk_engine.debt_requirement(
-            convert(-a.cash, uint256)
+            convert(-cash, uint256)
         )
         s.initial = s.plain_initial
     if a.collateral != 0:
@@ -948,15 +936,41 @@ def _remove_position(
 
 
 @internal
-def _store_cash(account: bytes32, a_before: account_words.Account, change: int256):
+@view
+def _cash_now(account: bytes32, cash: int256) -> int256:
     """
-    @notice Store an account with its cash changed, and keep the sum of all debt
+    @notice Cash less the interest that debt has run up to this block
+    """
+    if cash >= 0:
+        return cash
+    return cash - convert(staticcall DEBTS.owed(account, convert(-cash, uint256)), int256)
+
+
+@internal
+def _store_cash(account: bytes32, a_before: account_words.Account, change: int256) -> int256:
+    """
+    @notice Store an account with its cash changed; interest of debt leaves it on the way.
+    @return the cash after, WAD
     """
     a: account_words.Account = a_before
     a.cash += change
-    self._accounts[account] = account_words._pack(a)
     if a.cash < 0 or a_before.cash < 0:
-        self.total_debt += max(-a.cash, 0) - max(-a_before.cash, 0)
+        pool: int256 = 0
+        insurance: int256 = 0
+        a.cash, pool, insurance = extcall DEBTS.change(
+            account, a_before.cash, change, a.count != 0 or a.collateral != 0
+        )
+        if pool != 0 or insurance != 0:
+            extcall MARKETS.change_lines(pool, insurance)
+    self._accounts[account] = account_words._pack(a)
+    return a.cash
+
+
+@internal
+def _accrue_debt():
+    passed_on: int256 = extcall DEBTS.accrue()
+    if passed_on != 0:
+        extcall MARKETS.change_lines(-passed_on, passed_on)
 
 
 @internal
@@ -974,8 +988,7 @@ def _store_flags(account: bytes32, a: account_words.Account):
 @internal
 def _credit(account: bytes32, amount: int256, cause: uint256):
     a: account_words.Account = account_words._unpack(self._accounts[account])
-    self._store_cash(account, a, amount)
-    a.cash += amount
+    a.cash = self._store_cash(account, a, amount)
     self._log_cash(account, cause, amount, a)
 
 
@@ -996,8 +1009,7 @@ def _debit(account: bytes32, amount_native: uint256, cause: uint256):
     assert amount_native > 0, "account: nothing to move"
     amount: int256 = convert(amount_native * SCALE, int256)
     a: account_words.Account = account_words._unpack(self._accounts[account])
-    self._store_cash(account, a, -amount)
-    a.cash -= amount
+    a.cash = self._store_cash(account, a, -amount)
     if a.count != 0 or a.cash < convert(a.reserved, int256):
         self._check_free(account)
     self._log_cash(account, cause, -amount, a)

@@ -15,6 +15,7 @@
 from ethereum.ercs import IERC20
 
 from contracts.interfaces import IClearinghouse
+from contracts.interfaces import IDebts
 from contracts.interfaces import IInstruments
 from contracts.interfaces import ILiquidator
 from contracts.interfaces import IMarkets
@@ -56,6 +57,7 @@ ORACLE_HUB: public(immutable(IOracleHub))
 ORDERS: public(immutable(IOrders))
 LIQUIDATOR: public(immutable(ILiquidator))
 VAULT: public(immutable(IVault))
+DEBTS: public(immutable(IDebts))
 
 
 struct PositionReport:
@@ -77,7 +79,8 @@ struct Report:
     initial: uint256          # WAD, for new risk
     call_line: uint256        # WAD, equity below which it may be called
     health_ppm: int256        # equity / maintenance; the largest number when nothing is required
-    cash: int256              # WAD
+    cash: int256              # WAD, less interest to this block; < 0: what is owed
+    interest: uint256         # WAD, of debt, that is not in the account's word yet
     collateral: uint256       # WAD, counted in equity
     owed: int256              # WAD, of all positions
     reserved: uint256         # WAD, held by orders
@@ -134,6 +137,7 @@ def __init__(
     orders: IOrders,
     liquidator: ILiquidator,
     vault: IVault,
+    debts: IDebts,
 ):
     """
     @notice Deployed after the others, of which it asks the settlement token's scale.
@@ -147,6 +151,7 @@ def __init__(
     ORDERS = orders
     LIQUIDATOR = liquidator
     VAULT = vault
+    DEBTS = debts
 
 
 # ---------------------------------------------------------------- what is
@@ -170,6 +175,7 @@ def report(account: bytes32) -> Report:
     if s.maintenance != 0:
         r.health_ppm = wad_math._floor_div(s.equity * PPM, convert(s.maintenance, int256))
     r.cash = s.cash
+    r.interest = self._interest(account)
     r.collateral = s.collateral
     r.owed = s.owed
     r.reserved = s.reserved
@@ -365,19 +371,20 @@ def _holdings(account: bytes32) -> Holdings:
     tail: uint256 = 0
     word, tail = staticcall CLEARINGHOUSE.account_word(account)
     a: account_words.Account = account_words._unpack(word)
+    cash: int256 = a.cash - convert(self._interest(account), int256)
     h: Holdings = Holdings(
         account=account,
         engine=staticcall CLEARINGHOUSE.risk_engine(),
         mode=account_words._mode(account, a.mode),
-        cash=a.cash,
+        cash=cash,
         collateral=a.collateral,
         debt_maintenance=0,
         book=staticcall CLEARINGHOUSE.positions(account),
     )
-    if a.count == 0 and a.cash < 0:
+    if a.count == 0 and cash < 0:
         initial: uint256 = 0
         h.debt_maintenance, initial = staticcall IRiskEngine(h.engine).debt_requirement(
-            convert(-a.cash, uint256)
+            convert(-cash, uint256)
         )
     return h
 
@@ -496,7 +503,7 @@ def _withdrawable(account: bytes32, a: account_words.Account) -> int256:
     reserved: int256 = convert(s.reserved, int256)
     most: int256 = min(
         s.cash - s.owed + convert(s.collateral_initial, int256) - reserved,
-        s.cash + max(self._debt_room(s.cash), 0),
+        s.cash + max(staticcall DEBTS.room(convert(max(-s.cash, 0), uint256)), 0),
     )
     if a.count != 0:
         return min(most, s.equity_initial - convert(s.initial, int256) - reserved)
@@ -523,20 +530,19 @@ def _withdrawable(account: bytes32, a: account_words.Account) -> int256:
     return fits * SCALE
 
 
+# ---------------------------------------------------------------- small parts
+
+
 @internal
 @view
-def _debt_room(cash: int256) -> int256:
+def _interest(account: bytes32) -> uint256:
     """
-    @notice The most debt that an account may have: its own ceiling, and what the others leave of
-            the ceiling of all
+    @notice What an account's debt has run up since its cash last changed
     """
-    pool: int256 = (staticcall MARKETS.ledger())[0]
-    all_may: int256 = staticcall CLEARINGHOUSE.debt_share_ppm() * max(pool, 0) // PPM
-    others: int256 = staticcall CLEARINGHOUSE.total_debt() - max(-cash, 0)
-    return min(staticcall CLEARINGHOUSE.debt_cap(), all_may - others)
-
-
-# ---------------------------------------------------------------- small parts
+    cash: int256 = account_words._unpack((staticcall CLEARINGHOUSE.account_word(account))[0]).cash
+    if cash >= 0:
+        return 0
+    return staticcall DEBTS.owed(account, convert(-cash, uint256))
 
 
 @internal

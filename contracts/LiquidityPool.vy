@@ -22,6 +22,7 @@ from snekmate.auth import ownable
 from snekmate.tokens import erc20
 
 from contracts.interfaces import IClearinghouse
+from contracts.interfaces import IDebts
 from contracts.interfaces import ILiquidityPool
 from contracts.interfaces import IMarkets
 from contracts.modules import requests
@@ -71,6 +72,7 @@ SETTLEMENT_TOKEN: immutable(IERC20)
 SCALE: immutable(uint256)             # WAD of one native unit
 CLEARINGHOUSE: public(immutable(IClearinghouse))
 MARKETS: public(immutable(IMarkets))
+DEBTS: public(immutable(IDebts))
 
 struct Policy:
     delay_seconds: uint256     # from request to due
@@ -85,7 +87,11 @@ _desk: uint256   # delay 32 | window 32 | factor 32 | fee 32 | escrow 128: one s
 
 @deploy
 def __init__(
-    owner: address, settlement_token: IERC20, clearinghouse: IClearinghouse, markets: IMarkets
+    owner: address,
+    settlement_token: IERC20,
+    clearinghouse: IClearinghouse,
+    markets: IMarkets,
+    debts: IDebts,
 ):
     """
     @notice Requests work once set_timing was called.
@@ -99,6 +105,7 @@ def __init__(
     )
     CLEARINGHOUSE = clearinghouse
     MARKETS = markets
+    DEBTS = debts
     self._desk = MIN_EXIT_FACTOR_PPM << 64
 
 
@@ -683,7 +690,7 @@ def _room(nav: int256) -> uint256:
     requirement: uint256 = 0
     line, mark, requirement = self._lines()
     kept: uint256 = self._share_up(requirement, self._load_policy().exit_factor_ppm)
-    debt: int256 = staticcall CLEARINGHOUSE.total_debt()
+    debt: int256 = convert(staticcall DEBTS.total(), int256)
     return convert(max(min(line - debt, nav - convert(kept, int256)), 0), uint256)
 
 
@@ -722,7 +729,7 @@ def _nav() -> int256:
     mark: int256 = 0
     requirement: uint256 = 0
     line, mark, requirement = self._lines()
-    return line + mark
+    return line + mark + staticcall DEBTS.due()
 
 
 @internal

@@ -364,11 +364,12 @@ def absorb(account: bytes32, instrument: uint256, deficit: int256) -> int256:
 @external
 def change_lines(pool: int256, insurance: int256):
     """
-    @notice Money that comes into or leaves the lines beside trades, WAD.
-    @custom:reverts pool: not enough idle, when the pool line would pay what it has not
+    @notice Money that comes into, moves between or leaves the lines beside trades, WAD.
+    @custom:reverts pool: not enough idle, when the pool line would pay out what it has not
     """
     self._only_clearinghouse()
-    assert pool >= 0 or ledger_words._pool(self._ledger) + pool >= 0, "pool: not enough idle"
+    leaves: bool = pool + insurance < 0
+    assert not leaves or ledger_words._pool(self._ledger) + pool >= 0, "pool: not enough idle"
     self._change_lines(pool, insurance)
 
 

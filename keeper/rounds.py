@@ -128,7 +128,10 @@ class Rounds:
             for act in self._desk.pool(index, schedule.due_requests(index)):
                 sent += self._submit(act, head) is Result.SENT
         if duties.funding:
-            due = plan.accruals(index, self._config.policy.accrue_seconds)
+            longest = self._config.policy.accrue_seconds
+            if plan.debt_accrual_due(index, longest):
+                sent += self._submit(self._desk.accrue_debt(index), head) is Result.SENT
+            due = plan.accruals(index, longest)
             for batch in _batches(due, 16):
                 sent += self._submit(self._desk.accrue(index, batch), head) is Result.SENT
         return sent

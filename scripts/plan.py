@@ -36,6 +36,7 @@ CONTRACTS = (
     "Liquidator",
     "Vault",
     "LiquidityPool",
+    "Debts",
     "Lens",
 )
 OWNED = CONTRACTS[:-1]  # each has an owner, who is the deployer until it hands over
@@ -130,9 +131,20 @@ def calls(
         ),
     )
     yield Call(
-        "Clearinghouse",
-        "set_debt_terms",
+        "Debts",
+        "set_ceilings",
         (wad(terms.debt.account_cap_usd), ppm(terms.debt.pool_share_percent)),
+    )
+    yield Call(
+        "Debts",
+        "set_curve",
+        (
+            ppm(terms.debt.interest_base_percent_per_year),
+            ppm(terms.debt.interest_kink_percent),
+            ppm(terms.debt.interest_to_kink_percent_per_year),
+            ppm(terms.debt.interest_beyond_kink_percent_per_year),
+            ppm(terms.debt.interest_insurance_share_percent),
+        ),
     )
     yield Call("Markets", "set_insurance_cap", (0, wad(terms.debt.insurance_cap_usd)))
     yield Call(

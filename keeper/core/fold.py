@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from keeper.core.accounts import Position
+from keeper.core.interest import Credit
 from keeper.core.protocol import clearing
 from keeper.core.protocol.state import (
     Commitment,
@@ -121,7 +122,7 @@ def _account(log: Log) -> AccountId:
 def _cash_changed(book: Book, log: Log) -> None:
     account = _account(log)
     record = replace(book.accounts[account], cash=log.args["cash"], reserved=log.args["reserved"])
-    clearing.store(book, account, record)
+    clearing.write(book, account, record)
     book.touched[account] = (log.block, log.place)
 
 
@@ -130,10 +131,9 @@ def _position_changed(book: Book, log: Log) -> None:
     instrument = InstrumentId(args["instrument"])
     record = replace(book.accounts[account], cash=args["cash"], reserved=args["reserved"])
     position = Position(args["size"], args["notional"], args["index"])
-    if position.size == 0 and instrument not in record.book:
-        clearing.store(book, account, record)
-    else:
-        clearing.hold_position(book, account, record, instrument, position)
+    if position.size or instrument in record.book:
+        record = clearing.place_position(book, account, record, instrument, position)
+    clearing.write(book, account, record)
     book.touched[account] = (log.block, log.place)
 
 
@@ -186,6 +186,22 @@ def _deficit_recorded(book: Book, log: Log) -> None:
         if not any(one and one.instrument == instrument for _, one in book.deficits.items()):
             book.markets[instrument] = replace(book.markets[instrument], stopped=0)
     book.touched[account] = (log.block, log.place)
+
+
+def _debt_changed(book: Book, log: Log) -> None:
+    book.debt_indices[_account(log)] = log.args["index"]
+
+
+def _interest_accrued(book: Book, log: Log) -> None:
+    args = log.args
+    book.credit = Credit(
+        index=args["index"],
+        rate=args["rate"],
+        accrued_at=log.time,
+        total=args["total"],
+        bearing=args["bearing"],
+        scaled=args["scaled"],
+    )
 
 
 def _collateral_changed(book: Book, log: Log) -> None:
@@ -267,6 +283,8 @@ _HANDLERS: dict[str, Callable[[Book, Log], None]] = {
     "MarketChanged": _market_changed,
     "LedgerChanged": _ledger_changed,
     "DeficitRecorded": _deficit_recorded,
+    "DebtChanged": _debt_changed,
+    "InterestAccrued": _interest_accrued,
     "CollateralChanged": _collateral_changed,
     "PricePosted": _price_posted,
     "OrderCommitted": _order_committed,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from keeper.core import liquidation, margin
 from keeper.core.accounts import mode_of
 from keeper.core.fold import Book
-from keeper.core.protocol import clearing
+from keeper.core.protocol import clearing, debts
 from keeper.core.types import AccountId, InstrumentId, Level, Refused
 from keeper.core.units import PPM, to_wad
 
@@ -65,7 +65,7 @@ def survey(book: Book) -> list[Health]:
                 ),
                 grace=policy.grace(mode_of(account, record)),
                 called=record.called,
-                debt=record.debt,
+                debt=record.debt + debts.owed(book, account),
             )
         )
     return sorted(found, key=lambda one: one.account)
@@ -169,6 +169,11 @@ def debt_sales(book: Book, healths: Iterable[Health], cash: int, least: int) -> 
             cash -= paid
             break
     return found
+
+
+def debt_accrual_due(book: Book, longest: int) -> bool:
+    """Whether there is debt whose interest was not accrued for `longest` seconds."""
+    return book.credit.bearing > 0 and book.now - book.credit.accrued_at >= longest
 
 
 def accruals(book: Book, longest: int) -> list[InstrumentId]:

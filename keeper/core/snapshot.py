@@ -18,6 +18,7 @@ from typing import Any, cast, get_args, get_origin, get_type_hints
 
 from keeper.core.accounts import Account, Position
 from keeper.core.fold import Book
+from keeper.core.interest import Credit
 from keeper.core.market import Lines, Market
 from keeper.core.protocol.state import Commitment, Deficit, Order, Request, Side
 from keeper.core.quotes import StoredPrice
@@ -31,6 +32,7 @@ _TABLES: dict[str, tuple[Any, Any]] = {
     "ring": (tuple[FeedId, int], StoredPrice),
     "collateral": (tuple[AccountId, int], int),
     "collateral_total": (int, int),
+    "debt_indices": (AccountId, int),
     "deficits": (AccountId, Deficit),
     "orders": (Order, Commitment),
     "order_ids": (bytes, Order),
@@ -53,7 +55,7 @@ def dump(book: Book) -> bytes:
         "shape": _shape(),
         "tables": tables,
         "lines": _plain(book.lines),
-        "total_debt": book.total_debt,
+        "credit": _plain(book.credit),
     }
     return zlib.compress(json.dumps(content, separators=(",", ":")).encode(), 1)
 
@@ -71,7 +73,7 @@ def load(book: Book, content: bytes) -> None:
         for key, value in written["tables"][name]:
             table[key_of(key)] = value_of(value)
     book.lines = _reader(Lines)(written["lines"])
-    book.total_debt = written["total_debt"]
+    book.credit = _reader(Credit)(written["credit"])
 
 
 def _plain(value: Any) -> Any:
@@ -118,7 +120,7 @@ def _same(value: Any) -> Any:
 def _shape() -> str:
     """A digest of every record's fields: differs when a snapshot cannot be read back."""
     named = [(name, *map(_described, pair)) for name, pair in sorted(_TABLES.items())]
-    return sha256(repr([named, _described(Lines)]).encode()).hexdigest()[:16]
+    return sha256(repr([named, _described(Lines), _described(Credit)]).encode()).hexdigest()[:16]
 
 
 def _described(kind: Any) -> Any:

@@ -18,6 +18,7 @@ CONTRACTS = (
     "Liquidator",
     "Vault",
     "LiquidityPool",
+    "Debts",
 )
 
 

@@ -160,6 +160,18 @@ class Desk:
             items=len(instruments),
         )
 
+    def accrue_debt(self, book: Book) -> Act:
+        """Bring the interest of all debt up to now."""
+        return self._act(
+            "accrue",
+            "debt",
+            str(book.credit.accrued_at),
+            "Clearinghouse",
+            "accrue_debt",
+            (),
+            items=1,
+        )
+
     def pool(self, book: Book, due: DueRequests) -> list[Act]:
         """Execute requests that are due, return those that lapsed."""
         acts = []

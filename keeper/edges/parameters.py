@@ -6,6 +6,7 @@ from typing import Any
 
 from keeper.core import terms
 from keeper.core.fold import Constants
+from keeper.core.interest import Curve
 from keeper.core.liquidation import Policy
 from keeper.core.margin import Haircut
 from keeper.core.protocol.state import Parameters, Token
@@ -81,8 +82,7 @@ def read(views: Views, block: Header) -> Constants:
 def _parameters(views: Views, block: Header, caps: dict[InstrumentId, int]) -> Parameters:
     wanted: list[View] = [
         ("Clearinghouse", "SCALE", ()),
-        ("Clearinghouse", "debt_cap", ()),
-        ("Clearinghouse", "debt_share_ppm", ()),
+        ("Debts", "terms", ()),
         ("Markets", "safety", ()),
         ("RiskEngine", "margin_terms", ()),
         ("Liquidator", "call_terms", ()),
@@ -93,7 +93,7 @@ def _parameters(views: Views, block: Header, caps: dict[InstrumentId, int]) -> P
         ("OracleHub", "quorum", ()),
         ("OracleHub", "all_reporters", ()),
     ]
-    (scale, debt_cap, debt_share, safety, margin, calls, threshold, discount, orders, pool,
+    (scale, debt, safety, margin, calls, threshold, discount, orders, pool,
      quorum, reporters) = views.ask(wanted, block)  # fmt: skip
     return Parameters(
         settlement_decimals=18 - (len(str(scale)) - 1),
@@ -101,8 +101,15 @@ def _parameters(views: Views, block: Header, caps: dict[InstrumentId, int]) -> P
         upnl_ppm=margin["upnl_ppm"],
         debt_maintenance_ppm=margin["debt_maintenance_ppm"],
         debt_initial_ppm=margin["debt_initial_ppm"],
-        debt_cap=debt_cap,
-        debt_share_ppm=debt_share,
+        debt_cap=debt["cap_wad"],
+        debt_share_ppm=debt["share_ppm"],
+        debt_curve=Curve(
+            base_ppm=debt["base_ppm"],
+            kink_ppm=debt["kink_ppm"],
+            low_ppm=debt["low_ppm"],
+            high_ppm=debt["high_ppm"],
+            insurance_ppm=debt["insurance_ppm"],
+        ),
         pool_factor_ppm=safety[1],
         pool_slice_ppm=safety[2],
         calls=Policy(

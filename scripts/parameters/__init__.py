@@ -133,6 +133,11 @@ class Debt(_Section):
     sale_discount_percent: Percent
     sale_threshold_usd: UsdWhole
     insurance_cap_usd: UsdWhole
+    interest_base_percent_per_year: Percent
+    interest_kink_percent: Percent
+    interest_to_kink_percent_per_year: Percent
+    interest_beyond_kink_percent_per_year: Percent
+    interest_insurance_share_percent: Share
 
 
 class Margin(_Section):

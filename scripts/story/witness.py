@@ -12,7 +12,7 @@ from keeper.core import funding, market, pricing
 from keeper.core.fold import Constants, Log
 from keeper.core.index import Checkpoint, Index
 from keeper.core.liquidation import Assessment
-from keeper.core.protocol import clearing, liquidations
+from keeper.core.protocol import clearing, debts, liquidations
 from keeper.core.types import AccountId, InstrumentId, Level
 from keeper.core.units import DAY, WAD
 from keeper.edges import addresses, parameters
@@ -154,7 +154,7 @@ class Witness:
 
         The chain stores the sums behind a mark; here they are added up from all positions.
         """
-        index, total = self.index, self.index.lines.pool
+        index, total = self.index, self.index.lines.pool + debts.due(self.index)
         for instrument, about in index.terms.items():
             if about is None:
                 continue

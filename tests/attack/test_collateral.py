@@ -72,6 +72,7 @@ def test_m25_a_strangers_deposit_stops_new_risk_and_liquidates_nobody(world: Wor
 def test_m25_a_higher_haircut_liquidates_by_its_ramp_alone(world: World) -> None:
     """The governor says 60 points more: for a day that takes five from anybody's maintenance."""
     victim = world.account("victim")
+    world.deposit(victim, 500)  # out of debt: interest would be in the comparison
     world.add_collateral(victim, world.weth, 4)
     world.open_position(victim, BTC, "0.5")
     before = world.assess(victim)

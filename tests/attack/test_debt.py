@@ -34,7 +34,7 @@ def test_l35_a_sale_of_debt_takes_what_is_owed_and_no_more(world: World) -> None
     """The debtor pays a unit back just before the sale, which names the whole debt."""
     account = debtor(world, 50_000, 26)
     world.post({ETH: 2_200})
-    whole = -world.cash(account) // NATIVE
+    whole = -(world.cash(account) // NATIVE)
     world.deposit(account, "0.000001")
     paid_before = world.usdc.balanceOf(world.clearinghouse.address)
 
@@ -48,7 +48,7 @@ def test_l35_a_sale_of_debt_takes_what_is_owed_and_no_more(world: World) -> None
 def test_l33_no_sentinel_buys_more_than_the_debt_is_worth(world: World, native: int) -> None:
     account = debtor(world, 50_000, 26)
     world.post({ETH: 2_200})
-    whole = -world.cash(account) // NATIVE
+    whole = -(world.cash(account) // NATIVE)
     world.mint(world.usdc, world.keeper, whole, world.clearinghouse)
     got = world.liquidator.repay_with_collateral(
         account, world.weth.address, native, 0, sender=world.keeper

@@ -25,7 +25,7 @@ BELOW_MINIMUM, LAPSED, NO_ROOM = 1, 2, 3
 @pytest.fixture
 def debtor(world: World) -> bytes:
     """Two millions owed against collateral, by whom owns ten elevenths of the pool."""
-    world.clearinghouse.set_debt_terms(3_000_000 * WAD, 200_000, sender=world.governor)
+    world.debts.set_ceilings(3_000_000 * WAD, 200_000, sender=world.governor)
     world.enter_pool(world.wallet("other provider"), 1_000_000)
     trader = world.account("trader")
     world.deposit(trader, 2_000_000)

@@ -169,7 +169,7 @@ class Stage:
         assert in_vault == world.vault.listing(token.address).total
         assert in_vault == sum(world.vault.held(one, token.address) for one in known)
         debts = sum(max(0, -world.cash(account)) for account in known)
-        assert world.clearinghouse.total_debt() == debts
+        assert world.debts.total() == debts
 
     def _is_live(self, order: Order) -> bool:
         return bool(

@@ -10,6 +10,7 @@ import pytest
 from keeper.core import plan, schedule
 from keeper.core.accounts import Account, Position
 from keeper.core.fold import Book, Constants
+from keeper.core.interest import Credit, Curve
 from keeper.core.liquidation import Policy
 from keeper.core.margin import Haircut
 from keeper.core.plan import Health
@@ -41,6 +42,7 @@ def parameters(**changes: Any) -> Parameters:
         "debt_initial_ppm": 100_000,
         "debt_cap": 10**5 * WAD,
         "debt_share_ppm": 200_000,
+        "debt_curve": Curve(0, 800_000, 0, 0, 0),
         "pool_factor_ppm": 2_000_000,
         "pool_slice_ppm": 20_000,
         "calls": Policy(400_000, 800_000, 0, 120),
@@ -190,6 +192,14 @@ def test_debt_sales__never_more_than_the_collateral_buys(book: Book) -> None:
     (sale,) = plan.debt_sales(book, plan.survey(book), 10**12, WAD)
     assert sale.cash == 48_500 * 10**6
     assert sale.amount <= 10**8
+
+
+def test_debt_accrual__only_of_debt_that_bears_interest_and_after_the_time(book: Book) -> None:
+    book.credit = Credit(accrued_at=NOW - 3600, total=5)
+    assert not plan.debt_accrual_due(book, 3600)
+    book.credit = Credit(accrued_at=NOW - 3600, total=5, bearing=5)
+    assert plan.debt_accrual_due(book, 3600)
+    assert not plan.debt_accrual_due(book, 3601)
 
 
 def test_accruals__only_with_interest_and_after_the_time(book: Book) -> None:

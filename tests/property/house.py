@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from keeper.core.interest import Curve
 from keeper.core.liquidation import Policy
 from keeper.core.margin import Haircut
 from keeper.core.protocol.model import Protocol
@@ -27,6 +28,7 @@ PARAMETERS = Parameters(
     debt_initial_ppm=100_000,
     debt_cap=100_000 * WAD,
     debt_share_ppm=200_000,
+    debt_curve=Curve(20_000, 800_000, 60_000, 600_000, 100_000),
     pool_factor_ppm=2 * PPM,
     pool_slice_ppm=20_000,
     calls=Policy(call_ppm=400_000, hard_ppm=800_000, grace_isolated=0, grace_cross=120),

@@ -60,6 +60,7 @@ class Chooser:
             (self._set_mode, 1.5),
             (self._fund_insurance, 0.3),
             (self._donate, 0.2),
+            (self._accrue_debt, 0.5),
             (self._collect, 0.2),
             (self._accrue, 3),
             (self._call, 4),
@@ -353,6 +354,8 @@ class Chooser:
         rng = self.rng
         cash = max(0, self.state.accounts[account].cash) // 10**12
         roll = rng.random()
+        if self.state.accounts[account].collateral and rng.random() < 0.3:
+            return cash + int(10 ** rng.uniform(0, 5) * USD)  # some of it borrowed
         if roll < 0.1:
             return cash
         if roll < 0.15:
@@ -381,6 +384,9 @@ class Chooser:
 
     def _donate(self) -> Act:
         return Act("donate", (self.rng.choice(self.scene.actors), self.rng.randint(0, 10**9)))
+
+    def _accrue_debt(self) -> Act:
+        return Act("accrue_debt", ())
 
     def _collect(self) -> Act:
         return Act("collect_protocol", (self.scene.keeper,))

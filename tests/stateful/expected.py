@@ -14,6 +14,7 @@ _AMOUNTS = ("account: nothing to move", "word: value too large", "(no text)")
 EXPECTED: dict[str, tuple[str, ...]] = {
     "absorb": ("ok",),
     "accrue": ("ok", "instruments: unknown instrument"),
+    "accrue_debt": ("ok",),
     "call": ("changed", "unchanged", "call: nothing to change", "oracle: stale price"),
     "cancel": (
         "ok",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from keeper.core.protocol import debts
 from keeper.core.protocol.lifecycle import LATE
 from keeper.core.protocol.orders import Ending
 from keeper.core.protocol.state import CLEARINGHOUSE, SETTLEMENT, Order, Side
@@ -107,7 +108,7 @@ class Exodus:
     def _pay_debt(self, account: AccountId) -> None:
         """Insurance pays what it may of a deficit; the owner, who could walk away, the rest."""
         self._must("absorb", account)
-        debt = self.state.accounts[account].debt
+        debt = self.state.accounts[account].debt + debts.owed(self.state, account)
         if debt:
             self._must("deposit", self.scene.keeper, account, -(-debt // 10**12))
 

@@ -113,9 +113,11 @@ def _draw_figures(world: World, rng: random.Random) -> None:
         rng.choice((600, 7_200)),
         sender=governor,
     )
-    world.clearinghouse.set_debt_terms(
+    world.debts.set_ceilings(
         rng.choice((2_000, 100_000)) * WAD, rng.choice((2_000, 200_000)), sender=governor
     )
+    curve = rng.choice(((0, 800_000, 0, 0), (20_000, 800_000, 60_000, 600_000), (500_000,) * 4))
+    world.debts.set_curve(*curve, rng.choice((0, 100_000, 500_000)), sender=governor)
     world.liquidator.set_call_terms(
         400_000,
         rng.choice((500_000, 800_000, 950_000)),

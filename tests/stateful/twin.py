@@ -15,6 +15,7 @@ from coincurve import PrivateKey
 from eth_utils import keccak
 
 from keeper.core import accounts, market, terms
+from keeper.core.interest import Credit, Curve
 from keeper.core.liquidation import Policy
 from keeper.core.margin import Haircut
 from keeper.core.protocol import checks, clearing, liquidations, views
@@ -192,7 +193,7 @@ class Twin:
             (lines.pool, lines.insurance, lines.protocol, lines.mark, lines.requirement),
             world.markets.ledger(),
         )
-        _equal("total debt", state.total_debt, world.clearinghouse.total_debt())
+        _equal("debts", astuple(state.credit), world.debts.state())
 
     def _check_market(self, one: InstrumentId) -> None:
         found = self.state.markets[one]
@@ -226,6 +227,11 @@ class Twin:
                 self.state.collateral[account, place],
                 self.world.vault.held(account, token.address),
             )
+        _equal(
+            f"debt index of {account.hex()}",
+            self.state.debt_indices[account],
+            self.world.debts.index_of(account),
+        )
         self._seen[account] = record
 
     def check_assessment(self, account: AccountId) -> None:
@@ -462,6 +468,7 @@ def _calls(twin: Twin) -> dict[str, Callable[..., Any]]:
             source, target, one, sender=hexed(who)
         ),
         "set_mode": lambda who, account, mode: house.set_mode(account, mode, sender=hexed(who)),
+        "accrue_debt": lambda: house.accrue_debt(sender=keeper),
         "fund_insurance": lambda who, amount: house.fund_insurance(amount, sender=hexed(who)),
         "collect_protocol": lambda receiver: house.collect_protocol(
             hexed(receiver), sender=world.governor
@@ -539,14 +546,16 @@ def _state_of(world: World, tokens: Sequence[Any], instruments: Sequence[Instrum
     """A model of an untouched deployment, with the figures that the contracts hold."""
     safety, debt = world.markets.safety(), world.risk_engine.margin_terms()
     calls, orders, pool = world.liquidator.call_terms(), world.orders.policy(), world.pool.policy()
+    lending = world.debts.terms()
     parameters = Parameters(
         settlement_decimals=world.usdc.decimals(),
         forced_window_seconds=safety[3],
         upnl_ppm=debt.upnl_ppm,
         debt_maintenance_ppm=debt.debt_maintenance_ppm,
         debt_initial_ppm=debt.debt_initial_ppm,
-        debt_cap=world.clearinghouse.debt_cap(),
-        debt_share_ppm=world.clearinghouse.debt_share_ppm(),
+        debt_cap=lending.cap_wad,
+        debt_share_ppm=lending.share_ppm,
+        debt_curve=Curve(*lending[2:]),
         pool_factor_ppm=safety[1],
         pool_slice_ppm=safety[2],
         calls=Policy(calls.call_ppm, calls.hard_ppm, calls.isolated_grace, calls.cross_grace),
@@ -594,6 +603,7 @@ def _state_of(world: World, tokens: Sequence[Any], instruments: Sequence[Instrum
         world.evm.timestamp,
     )
     with state.attempt():
+        state.credit = Credit(*world.debts.state())
         for feed, about in feeds.items():
             found = world.hub.state(feed)
             high, low, median, previous = world.hub.slot_price(feed, found.slot)

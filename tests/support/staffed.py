@@ -72,7 +72,7 @@ def everything(world: World, *accounts_: bytes) -> Any:
         world.markets.ledger(),
         [world.markets.market(one) for one in INSTRUMENTS],
         [world.markets.unpaid(one) for one in (0, *INSTRUMENTS)],
-        clearinghouse.total_debt(),
+        world.debts.total(),
         [token.balanceOf(at.address) for token in tokens for at in (clearinghouse, vault)],
         [
             (

@@ -126,6 +126,7 @@ class World:
         self.liquidator = contracts["Liquidator"]
         self.vault = contracts["Vault"]
         self.pool = contracts["LiquidityPool"]
+        self.debts = contracts["Debts"]
         self.lens = contracts["Lens"]
 
     def _configure(self) -> None:

@@ -74,13 +74,13 @@ def test_deposit__anyone_may_for_anyone_and_pays_himself(world: World, trader: b
 
 def test_deposit__pays_debt_down(world: World, trader: bytes) -> None:
     borrow(world, trader, 10, 5_000)
-    assert world.clearinghouse.total_debt() == usd(5_000)
+    assert world.debts.total() == usd(5_000)
     world.deposit(trader, 2_000)
     assert account_of(world, trader).cash == -usd(3_000)
-    assert world.clearinghouse.total_debt() == usd(3_000)
+    assert world.debts.total() == usd(3_000)
     world.deposit(trader, 4_000)
     assert account_of(world, trader).cash == usd(1_000)
-    assert world.clearinghouse.total_debt() == 0
+    assert world.debts.total() == 0
 
 
 def test_deposit__needs_no_price(world: World, trader: bytes) -> None:
@@ -121,7 +121,7 @@ def test_withdraw__sends_to_the_receiver_and_tells(world: World, trader: bytes, 
     world.clearinghouse.withdraw(trader, 40 * USD, friend, sender=owner)
     assert event(world, "CashChanged").args == (trader, 2, -usd(40), usd(60), 0)
     assert world.usdc.balanceOf(friend) == 40 * USD
-    assert world.clearinghouse.total_debt() == 0
+    assert world.debts.total() == 0
     assert tokens_add_up(world, trader)
 
 
@@ -238,7 +238,7 @@ def test_debt__against_collateral_down_to_initial_margin(
         withdraw(trader, 20_000 * USD + 1, owner, sender=owner)
     withdraw(trader, 20_000 * USD, owner, sender=owner)
     assert account_of(world, trader).cash == -usd(20_000)
-    assert world.clearinghouse.total_debt() == usd(20_000)
+    assert world.debts.total() == usd(20_000)
     assert tokens_add_up(world, trader)
     found = world.assess(trader)
     assert (found.equity, found.equity_initial) == (usd(2_000), usd(2_000))
@@ -259,21 +259,21 @@ def test_debt__of_one_account_has_a_ceiling(world: World, trader: bytes, owner: 
 
 def test_debt__of_all_accounts_has_a_ceiling(world: World, trader: bytes, owner: str) -> None:
     """0.5 % of the pool's 10,000,000."""
-    world.clearinghouse.set_debt_terms(usd(10**6), 5_000, sender=world.governor)
+    world.debts.set_ceilings(usd(10**6), 5_000, sender=world.governor)
     borrow(world, world.account("other"), 20, 30_000)
     world.add_collateral(trader, world.weth, 20)
     withdraw = world.clearinghouse.withdraw
     with refuses(world, "account: debt above its cap", trader):
         withdraw(trader, 20_000 * USD + 1, owner, sender=owner)
     withdraw(trader, 20_000 * USD, owner, sender=owner)
-    assert world.clearinghouse.total_debt() == usd(50_000)
+    assert world.debts.total() == usd(50_000)
 
 
 def test_debt__ceilings_stop_no_one_who_leaves_none(
     world: World, trader: bytes, owner: str
 ) -> None:
     borrow(world, trader, 10, 5_000)
-    world.clearinghouse.set_debt_terms(0, 0, sender=world.governor)
+    world.debts.set_ceilings(0, 0, sender=world.governor)
     world.deposit(trader, 1)  # pays some back
     world.deposit(trader, 5_000)
     world.clearinghouse.withdraw(trader, 1 * USD, owner, sender=owner)

@@ -177,13 +177,13 @@ def test_move_position__the_source_keeps_no_debt_above_the_ceilings(
     world.deposit(bucket, 10_000)
     fill(world, trader, BTC, 1)
     world.post({BTC: 51_000})
-    world.clearinghouse.set_debt_terms(usd(26), 500_000, sender=world.governor)
+    world.debts.set_ceilings(usd(26), 500_000, sender=world.governor)
     move = world.clearinghouse.move_position
     with refuses(world, "account: debt above its cap", trader, bucket):
         move(trader, bucket, BTC, sender=owner)
-    world.clearinghouse.set_debt_terms(usd(27), 500_000, sender=world.governor)
+    world.debts.set_ceilings(usd(27), 500_000, sender=world.governor)
     move(trader, bucket, BTC, sender=owner)
-    assert world.clearinghouse.total_debt() == -account_of(world, trader).cash > usd(26)
+    assert world.debts.total() == -account_of(world, trader).cash > usd(26)
 
 
 def test_move_position__a_gain_does_not_carry_the_cash_that_stays_behind(
@@ -328,12 +328,12 @@ def test_absorb__pays_into_the_account_and_tells(world: World, trader: bytes) ->
     world.clearinghouse.force_fill(trader, BTC, -usd(1), 0, world.keeper, sender=desk)
     deficit = usd(50) + usd(175)
     assert account_of(world, trader).cash == -deficit
-    assert world.clearinghouse.total_debt() == deficit
+    assert world.debts.total() == deficit
     assert world.clearinghouse.absorb(trader, BTC, sender=desk) == 0
     assert event(world, "CashChanged").args == (trader, 9, deficit, 0, 0)
     assert event(world, "DeficitRecorded").args == (trader, BTC, deficit, deficit, 0, 0)
     assert account_of(world, trader).cash == 0
-    assert world.clearinghouse.total_debt() == 0
+    assert world.debts.total() == 0
     assert lines(world).insurance == before.insurance - deficit
     assert tokens_add_up(world, trader)
 
@@ -345,7 +345,7 @@ def test_repay__credits_what_the_payer_sends(world: World, trader: bytes) -> Non
     world.usdc.approve(world.clearinghouse.address, 10**12, sender=payer)
     assert world.clearinghouse.repay(trader, payer, 30 * USD, sender=desk) == usd(30)
     assert event(world, "CashChanged").args == (trader, 10, usd(30), -usd(70), 0)
-    assert world.clearinghouse.total_debt() == usd(70)
+    assert world.debts.total() == usd(70)
     assert world.usdc.balanceOf(payer) == 70 * USD
     assert tokens_add_up(world, trader)
     with refuses(world, f"ERC20InsufficientBalance({payer}, {70 * USD}, {71 * USD})", trader):

@@ -127,11 +127,11 @@ def test_hold__neither_fee_nor_reserve_comes_out_of_a_gain(world: World, trader:
 
 def test_hold__a_fee_that_makes_debt_asks_its_ceilings(world: World, trader: bytes) -> None:
     world.add_collateral(trader, world.weth, 10)
-    world.clearinghouse.set_debt_terms(5, 500_000, sender=world.governor)
+    world.debts.set_ceilings(5, 500_000, sender=world.governor)
     with refuses(world, "account: debt above its cap", trader):
         hold(world, trader, "0.01", fee=6)
     hold(world, trader, "0.01", fee=5)
-    assert world.clearinghouse.total_debt() == 5
+    assert world.debts.total() == 5
     hold(world, trader, "0.01")  # without one none is asked
 
 
@@ -227,7 +227,7 @@ def test_release__who_has_collateral_owes_the_rest(world: World, trader: bytes) 
     world.add_collateral(trader, world.weth, 1)
     release(world, trader, 0, usd(25), 0, NOBODY)
     assert account_of(world, trader).cash == -usd(15)
-    assert world.clearinghouse.total_debt() == usd(15)
+    assert world.debts.total() == usd(15)
     assert tokens_add_up(world, trader)
 
 
@@ -487,5 +487,5 @@ def test_fill__a_debtor_with_collateral_may_close_at_a_fair_price(
     world.post({BTC: 47_000})
     told = fill(world, trader, BTC, "-0.5")
     assert told.cash < 0 == told.size
-    assert world.clearinghouse.total_debt() == -told.cash
+    assert world.debts.total() == -told.cash
     assert tokens_add_up(world, trader)

@@ -77,7 +77,7 @@ def test_deployment__scale_of_the_token(decimals: int, scale: int) -> None:
     arguments = "Coin", "COIN", decimals
     token = evm.deploy(build.artifact("TestToken", "cancun"), *arguments, sender=governor)
     artifact = build.artifact("Clearinghouse", "cancun")
-    house = evm.deploy(artifact, governor, token.address, *[NOBODY] * 6, sender=governor)
+    house = evm.deploy(artifact, governor, token.address, *[NOBODY] * 7, sender=governor)
     assert house.SCALE() == scale
 
 
@@ -88,7 +88,7 @@ def test_deployment__refuses_a_token_of_more_decimals_than_18() -> None:
     token = evm.deploy(build.artifact("TestToken", "cancun"), *arguments, sender=governor)
     with refused(""):
         artifact = build.artifact("Clearinghouse", "cancun")
-        evm.deploy(artifact, governor, token.address, *[NOBODY] * 6, sender=governor)
+        evm.deploy(artifact, governor, token.address, *[NOBODY] * 7, sender=governor)
 
 
 # -- the pool's acts, in the place of the LiquidityPool
@@ -157,23 +157,6 @@ def test_set_risk_engine__refusals(world: World) -> None:
             set_engine(nothing, sender=world.governor)
     assert world.clearinghouse.risk_engine() == engine
     assert world.markets.safety()[0] == engine
-
-
-def test_set_debt_terms__at_their_bounds(world: World) -> None:
-    for figures in ((10**27, 500_000), (0, 0)):
-        world.clearinghouse.set_debt_terms(*figures, sender=world.governor)
-        assert event(world, "DebtTermsChanged").args == figures
-        assert (world.clearinghouse.debt_cap(), world.clearinghouse.debt_share_ppm()) == figures
-
-
-@pytest.mark.parametrize("figures", [(10**27 + 1, 0), (0, 500_001), (2**256 - 1, 0), (0, 2**255)])
-def test_set_debt_terms__refusals(world: World, figures: tuple[int, int]) -> None:
-    before = world.clearinghouse.debt_cap(), world.clearinghouse.debt_share_ppm()
-    with refused("clearinghouse: out of range"):
-        world.clearinghouse.set_debt_terms(*figures, sender=world.governor)
-    with refused("ownable: caller is not the owner"):
-        world.clearinghouse.set_debt_terms(0, 0, sender=world.keeper)
-    assert (world.clearinghouse.debt_cap(), world.clearinghouse.debt_share_ppm()) == before
 
 
 def test_collect_protocol__sends_whole_native_units(world: World) -> None:

@@ -594,7 +594,7 @@ def all_may_owe_little(world: World, account: bytes) -> None:
     other = world.account("other")
     world.add_collateral(other, world.wbtc, 3)
     world.add_collateral(account, world.wbtc, 3)
-    world.clearinghouse.set_debt_terms(10**23, 8_000, sender=world.governor)
+    world.debts.set_ceilings(10**23, 8_000, sender=world.governor)
     world.repost()
     owner = world.owner(other)
     world.clearinghouse.withdraw(other, 70_000 * USD, owner, sender=owner)

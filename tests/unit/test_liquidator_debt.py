@@ -87,7 +87,7 @@ def test_deficit__is_paid_by_insurance_in_the_same_act(world: World, broke: byte
     assert event(world, "DeficitRecorded").args == (broke, BTC, deficit, deficit, 0, 0)
     record = account_of(world, broke)
     assert (record.cash, record.book) == (0, ())
-    assert world.clearinghouse.total_debt() == 0
+    assert world.debts.total() == 0
     assert lines(world).insurance == before.insurance - deficit
     assert market_of(world, BTC).stopped == 0
     assert tokens_add_up(world, broke)
@@ -105,7 +105,7 @@ def test_deficit__beyond_caps_is_recorded_and_stops_the_instrument(
     rest = usd(875) - told.pool_paid
     assert told.unpaid == rest == world.markets.unpaid(BTC)
     assert account_of(world, broke).cash == -rest
-    assert world.clearinghouse.total_debt() == rest
+    assert world.debts.total() == rest
     assert market_of(world, BTC).stopped == 1
     assert tokens_add_up(world, broke)
     other = world.account("other")
@@ -230,7 +230,7 @@ def test_repay__at_the_price_less_the_discount(world: World, debtor: bytes, buye
     assert world.weth.balanceOf(buyer) == got
     assert world.usdc.balanceOf(buyer) == payer_had - 1_000 * USD
     assert world.vault.held(debtor, world.weth.address) == 10 * ETHER - got
-    assert world.clearinghouse.total_debt() == usd(19_000)
+    assert world.debts.total() == usd(19_000)
     assert tokens_add_up(world, debtor)
 
 
@@ -286,7 +286,7 @@ def test_repay__takes_no_more_than_the_debt(world: World, debtor: bytes, buyer: 
     assert event(world, "DebtSold").args.paid == usd("19999.999999")
     assert world.usdc.balanceOf(buyer) == had - 20_000 * USD
     assert account_of(world, debtor).cash == 0
-    assert world.clearinghouse.total_debt() == 0
+    assert world.debts.total() == 0
     with refuses(world, "debt: not for sale", debtor):
         buy(world, debtor, buyer, 1)
 

@@ -216,6 +216,7 @@ def test_requests__nothing_before_timing_is_set(world: World, alice: str) -> Non
         world.usdc.address,
         world.clearinghouse.address,
         world.markets.address,
+        world.debts.address,
         sender=world.governor,
     )
     world.mint(world.usdc, alice, 5, pool)
@@ -391,8 +392,9 @@ def test_execute__an_exit_goes_as_far_as_the_tokens_are_not_lent(world: World, a
     debtor = world.account("debtor")
     world.add_collateral(debtor, world.weth, 50)
     owner = world.owner(debtor)
+    world.debts.set_curve(0, 800_000, 0, 0, 0, sender=world.governor)
     world.clearinghouse.withdraw(debtor, 90_000 * USD, owner, sender=owner)
-    assert world.clearinghouse.total_debt() == 90_000 * WAD
+    assert world.debts.total() == 90_000 * WAD
     exit_all(world, world.provider)
     world.execute_requests(exits=[world.provider])
     line = world.markets.ledger()[0]
@@ -635,7 +637,7 @@ def test_execute__what_does_not_fit_comes_back_whole_unless_late(world: World, l
 
 
 def test_execute__no_room_at_all__all_comes_back(world: World) -> None:
-    world.clearinghouse.set_debt_terms(10**7 * WAD, 500_000, sender=world.governor)
+    world.debts.set_ceilings(10**7 * WAD, 500_000, sender=world.governor)
     debtor = world.account("debtor")
     world.add_collateral(debtor, world.weth, 3_000)
     owner = world.owner(debtor)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from keeper.core import funding, market, pricing
+from keeper.core import funding, interest, market, pricing
 from keeper.core.market import Market
-from keeper.core.protocol import oracle
+from keeper.core.protocol import debts, oracle
 from keeper.core.protocol.state import (
     CLEARINGHOUSE,
     POOL,
@@ -30,8 +30,14 @@ def ledger(state: State) -> None:
     cash = sum(account.cash for _, account in state.accounts.items()) + escrowed(state)
     held = (state.wallets[SETTLEMENT, CLEARINGHOUSE] - state.dust) * state.parameters.scale
     _equal("I-01 ledger", held, cash + state.lines.total)
-    debts = sum(account.debt for _, account in state.accounts.items())
-    _equal("I-01 total debt", state.total_debt, debts)
+    credit = state.credit
+    owing = {account: record.debt for account, record in state.accounts.items() if record.debt}
+    settled = {account: state.debt_indices[account] for account in owing}
+    _equal("I-01 total debt", credit.total, sum(owing.values()))
+    bearing = sum(debt for account, debt in owing.items() if settled[account])
+    _equal("I-01 debt with interest", credit.bearing, bearing)
+    scaled = sum(interest.part(debt, settled[account]) for account, debt in owing.items())
+    _equal("I-01 scaled debt", credit.scaled, scaled)
     _equal("I-01 escrow", state.wallets[SETTLEMENT, POOL], state.escrow)
 
 
@@ -121,6 +127,13 @@ def claims(state: State) -> None:
         claimed += mul_floor(position.size, fair) - position.notional
         claimed -= funding.owed(position.size, accrued.side_index(position.size), position.index)
         tolerance += 3
+    # what the pool passes on to insurance when interest is accrued moves between two lines
+    grown = debts.index(state)
+    claimed += interest.due(state.credit, grown)
+    for account, settled in state.debt_indices.items():
+        if settled:
+            claimed -= debts.owed(state, account)
+            tolerance += 2 + grown // interest.RAY
     held = (state.wallets[SETTLEMENT, CLEARINGHOUSE] - state.dust) * state.parameters.scale
     if not -tolerance <= claimed - held <= tolerance:
         raise Broken(f"I-02 claims: {claimed} for {held} held, off by {claimed - held}")

@@ -9,7 +9,7 @@ from keeper.core import accounts, funding, margin
 from keeper.core.accounts import MAX_POSITIONS, Account, Position, listed, mode_of, unlisted
 from keeper.core.liquidation import Assessment
 from keeper.core.margin import Held
-from keeper.core.protocol import markets, oracle
+from keeper.core.protocol import debts, markets, oracle
 from keeper.core.protocol.markets import Outcome
 from keeper.core.protocol.state import CLEARINGHOUSE, SETTLEMENT, State
 from keeper.core.quotes import Quote
@@ -24,7 +24,6 @@ from keeper.core.types import (
     owner_of,
     require,
 )
-from keeper.core.units import PPM
 
 NOBODY = Address(bytes(20))
 
@@ -81,7 +80,7 @@ def set_mode(state: State, caller: Address, account: AccountId, mode: int) -> No
     """Choose how the bucket's requirements add up, above initial margin in the new mode."""
     require(owner_of(account) == caller, "account: not the owner")
     require(mode in (Mode.ISOLATED, Mode.CROSS), "risk: mode not available")
-    store(state, account, replace(state.accounts[account], mode=Mode(mode)))
+    write(state, account, replace(state.accounts[account], mode=Mode(mode)))
     require_initial(state, account)
 
 
@@ -108,12 +107,17 @@ def wad_of(state: State, amount: int) -> int:
 
 
 def store(state: State, account: AccountId, record: Account) -> None:
-    """Write an account; the total of debts follows its cash."""
+    """Write an account whose cash an act has set; interest of debt leaves it on the way."""
+    if record.debt or state.accounts[account].debt:
+        bearing = bool(record.book or record.collateral)
+        record = replace(record, cash=debts.change(state, account, record.cash, bearing))
+    write(state, account, record)
+
+
+def write(state: State, account: AccountId, record: Account) -> None:
+    """Write an account as it is."""
     require(accounts.fits(record), "word: value too large")
-    debt = record.debt - state.accounts[account].debt
     state.accounts[account] = record
-    if debt:
-        state.total_debt += debt
 
 
 def credit(state: State, account: AccountId, wad: int) -> None:
@@ -143,6 +147,17 @@ def hold_position(
     position: Position,
 ) -> None:
     """Write an account with a position opened, changed or (size 0) closed."""
+    store(state, account, place_position(state, account, record, instrument, position))
+
+
+def place_position(
+    state: State,
+    account: AccountId,
+    record: Account,
+    instrument: InstrumentId,
+    position: Position,
+) -> Account:
+    """Write a position opened, changed or closed; its account, with the book that follows."""
     held = state.positions[account, instrument].size != 0
     if position.size == 0:
         record = replace(record, book=unlisted(record.book, instrument))
@@ -153,7 +168,7 @@ def hold_position(
             record = replace(record, book=listed(record.book, instrument))
         require(accounts.position_fits(position), "word: value too large")
         state.positions[account, instrument] = position
-    store(state, account, record)
+    return record
 
 
 # ---------------------------------------------------------------- margin
@@ -189,7 +204,8 @@ def assess(
     """
     stored = stored_prices(state, level)
     record, parameters = state.accounts[account], state.parameters
-    settled = record.cash - sum(owed_by(state, account, one) for one in record.book)
+    cash = record.cash - debts.owed(state, account)
+    settled = cash - sum(owed_by(state, account, one) for one in record.book)
     equity = equity_initial = settled
     maintenance = plain_initial = initial = 0
     if record.book:
@@ -204,9 +220,9 @@ def assess(
         initial = needed.initial
         equity += needed.upnl
         equity_initial += needed.upnl_initial
-    elif record.cash < 0:
+    elif cash < 0:
         maintenance, plain_initial = margin.debt_requirement(
-            record.debt, parameters.debt_maintenance_ppm, parameters.debt_initial_ppm
+            -cash, parameters.debt_maintenance_ppm, parameters.debt_initial_ppm
         )
         initial = plain_initial
     worth, worth_initial = collateral_value(state, account, backing_price_of or stored)
@@ -264,12 +280,8 @@ def require_free(state: State, account: AccountId) -> None:
 
 def require_debt(state: State, account: AccountId) -> None:
     """Refuse unless the debt of the account, and all debt, is below its ceiling (SPEC 2.7)."""
-    debt, parameters = state.accounts[account].debt, state.parameters
-    share = parameters.debt_share_ppm * max(0, state.lines.pool)
-    require(
-        debt == 0 or (debt <= parameters.debt_cap and state.total_debt * PPM <= share),
-        "account: debt above its cap",
-    )
+    debt = state.accounts[account].debt
+    require(debt == 0 or debts.fits(state, debt), "account: debt above its cap")
 
 
 # ---------------------------------------------------------------- fills

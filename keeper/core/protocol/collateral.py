@@ -89,4 +89,4 @@ def _set(state: State, account: AccountId, token: int, amount: int) -> None:
     mask = record.collateral & ~(1 << token) | (1 << token if amount else 0)
     if mask != record.collateral:
         require(owner_of(account) != clearing.NOBODY, "account: no owner")
-        clearing.store(state, account, replace(record, collateral=mask))
+        clearing.write(state, account, replace(record, collateral=mask))

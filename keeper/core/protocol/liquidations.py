@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from keeper.core import liquidation
 from keeper.core.accounts import mode_of
 from keeper.core.liquidation import Assessment
-from keeper.core.protocol import clearing, collateral, markets, oracle
+from keeper.core.protocol import clearing, collateral, debts, markets, oracle
 from keeper.core.protocol.state import CLEARINGHOUSE, SETTLEMENT, State
 from keeper.core.types import (
     AccountId,
@@ -121,7 +121,7 @@ def repay_with_collateral(
     """
     parameters = state.parameters
     assessed = clearing.assess(state, account, Level.FRESH)
-    debt = state.accounts[account].debt
+    debt = state.accounts[account].debt + debts.owed(state, account)
     require(debt > 0, "debt: not for sale")
     require(cash > 0, "debt: nothing to pay")
     require(
@@ -161,7 +161,7 @@ def _set_call(state: State, account: AccountId, called: bool) -> None:
     record = state.accounts[account]
     grace = state.parameters.calls.grace(mode_of(account, record))
     deadline = state.now + grace if called else 0
-    clearing.store(state, account, replace(record, called=called, call_deadline=deadline))
+    clearing.write(state, account, replace(record, called=called, call_deadline=deadline))
 
 
 def _try_absorb(state: State, account: AccountId, instrument: InstrumentId) -> int:
@@ -172,6 +172,8 @@ def _try_absorb(state: State, account: AccountId, instrument: InstrumentId) -> i
         return 0
     if instrument != NO_INSTRUMENT:
         markets.absorb(state, account, instrument, 0)
-    paid = markets.absorb(state, account, instrument, record.debt)
-    clearing.credit(state, account, paid)
+    deficit = record.debt + debts.owed(state, account)
+    paid = markets.absorb(state, account, instrument, deficit)
+    if deficit:  # unpaid too it bears interest no more
+        clearing.credit(state, account, paid)
     return state.accounts[account].debt

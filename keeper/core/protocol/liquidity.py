@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from keeper.core.protocol import markets
+from keeper.core.protocol import debts, markets
 from keeper.core.protocol.clearing import wad_of
 from keeper.core.protocol.state import (
     CLEARINGHOUSE,
@@ -94,7 +94,8 @@ def execute(state: State, entries: Sequence[Address], exits: Sequence[Address]) 
     pending = [(Side.ENTRY, one) for one in entries] + [(Side.EXIT, one) for one in exits]
     since = max((_due(state, state.requests[one]) for one in pending), default=0)
     require(since != 0, "pool: no request is due")
-    nav, _ = markets.mark_all(state, since)
+    debts.accrue(state)
+    nav = markets.mark_all(state, since)[0] + debts.due(state)
     taken = fees = 0
     for controller in entries:
         assets, fee = _enter(state, controller, nav)

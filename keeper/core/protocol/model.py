@@ -16,6 +16,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from keeper.core.protocol import (
     clearing,
     collateral,
+    debts,
     lifecycle,
     liquidations,
     liquidity,
@@ -71,6 +72,7 @@ class Protocol:
     move_position = _act(clearing.move_position)
     set_mode = _act(clearing.set_mode)
     fund_insurance = _act(clearing.fund_insurance)
+    accrue_debt = _act(debts.accrue)
     collect_protocol = _act(_collect_protocol)
     donate = _act(_donate)
 

@@ -9,6 +9,7 @@ from enum import IntEnum
 from typing import Any, Generic, TypeVar
 
 from keeper.core.accounts import FLAT, Account, Position
+from keeper.core.interest import Credit, Curve
 from keeper.core.liquidation import Policy
 from keeper.core.margin import Haircut
 from keeper.core.market import Lines, Market
@@ -147,6 +148,7 @@ class Parameters:
     debt_initial_ppm: int
     debt_cap: int  # WAD, of one account
     debt_share_ppm: int  # all debt, of the pool line
+    debt_curve: Curve
     pool_factor_ppm: int  # NAV over the pool's requirement, for trades that add to it
     pool_slice_ppm: int  # of NAV, the most that the pool pays for one deficit
     calls: Policy
@@ -198,10 +200,11 @@ class State:
         self.markets: Table[InstrumentId, Market] = self._table(Market())
         self._cells: Table[str, Any] = self._table(None)
         self._cells["lines"] = Lines()
-        self._cells["total_debt"] = 0
+        self._cells["credit"] = Credit(accrued_at=now)
         self._cells["supply"] = 0
         self._cells["escrow"] = 0
         self._cells["dust"] = 0
+        self.debt_indices: Table[AccountId, int] = self._table(0)  # 0: none, or without interest
         self.deficits: Table[AccountId, Deficit | None] = self._table(None)
         self.unpaid: Table[InstrumentId, int] = self._table(0)
 
@@ -233,13 +236,19 @@ class State:
         self._cells["lines"] = lines
 
     @property
+    def credit(self) -> Credit:
+        """All debts of accounts, and what they cost."""
+        credit: Credit = self._cells["credit"]
+        return credit
+
+    @credit.setter
+    def credit(self, credit: Credit) -> None:
+        self._cells["credit"] = credit
+
+    @property
     def total_debt(self) -> int:
         """WAD, Σ max(0, −cash)."""
-        return int(self._cells["total_debt"])
-
-    @total_debt.setter
-    def total_debt(self, debt: int) -> None:
-        self._cells["total_debt"] = debt
+        return self.credit.total
 
     @property
     def supply(self) -> int:
