@@ -11,9 +11,11 @@ from typing import Annotated, Any
 
 import typer
 
-from keeper import __version__, config, doctor, show, template, wiring
+from keeper import __version__, calculator, config, doctor, show, template, wiring
 from keeper.app import App
+from keeper.calculator import BookError
 from keeper.config import Config, ConfigError
+from keeper.core.units import DAY
 from keeper.edges.abi import AbiError
 from keeper.edges.acts import Unsafe
 from keeper.edges.addresses import AddressBookError
@@ -49,7 +51,7 @@ def _explained() -> Iterator[None]:
     """Turn refusals into one sentence and an exit code."""
     try:
         yield
-    except (ConfigError, SignerError, AddressBookError, StoreError, PriceError, WebError,
+    except (ConfigError, SignerError, AddressBookError, StoreError, PriceError, WebError, BookError,
             wiring.WrongChain) as error:  # fmt: skip
         _leave(EXIT_CONFIG, str(error))
     except (Unreachable, RpcError) as error:
@@ -190,6 +192,39 @@ def status(file: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> 
             show.as_json(found)
         else:
             show.status(found)
+
+
+@app.command("price")
+def price_(
+    spot: Annotated[str, typer.Option(help="Index price, USD.")],
+    kind: Annotated[str, typer.Option(help="future, call, put or power.")],
+    strike: Annotated[str, typer.Option(help="Of a call or put, USD; no other kind asks.")] = "",
+    vol: Annotated[str, typer.Option(help="Annual volatility, 0.8 = 80 %.")] = "",
+    period_seconds: Annotated[int, typer.Option(help="Funding period T.")] = DAY,
+    power: Annotated[int, typer.Option(help="Exponent of a power, 2 or 3.")] = 2,
+    scale: Annotated[str, typer.Option(help="What a power is divided by.")] = "1",
+    as_json: JsonOption = False,
+) -> None:
+    """What one unit of an instrument is worth, its slopes, and what it pays a day."""
+    with _explained():
+        found = calculator.price(kind, spot, strike, vol, period_seconds, power, scale)
+        show.as_json(found) if as_json else show.fields(found)
+
+
+@app.command("margin")
+def margin_(
+    book: Annotated[Path, typer.Argument(help="The book file (JSON).")],
+    mode: Annotated[str, typer.Option(help="isolated, cross or portfolio.")] = "cross",
+    as_json: JsonOption = False,
+) -> None:
+    """What a book of positions must hold, before it exists."""
+    with _explained():
+        try:
+            text = book.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise BookError(f"{book}: cannot be read: {error}") from None
+        found = calculator.requirement(text, mode)
+        show.as_json(found) if as_json else show.fields(found)
 
 
 @app.command()

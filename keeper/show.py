@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console, JustifyMethod
@@ -36,6 +36,16 @@ def checks(found: Sequence[Check]) -> None:
         fix = f"  → {one.fix}" if one.fix and one.mark is not Mark.OK else ""
         mark = f"[{_STYLES[one.mark]}]{one.mark:<7}[/]"
         console.print(mark, escape(f"{one.name:<{width}}  {one.found}{fix}"))
+
+
+def fields(found: Mapping[str, Any]) -> None:
+    """Named values, one a line; of a list how many there are."""
+    table = Table(box=None, show_header=False)
+    for name, value in found.items():
+        for part, one in value.items() if isinstance(value, dict) else [("", value)]:
+            shown = f"{len(one)} of them, with --json" if isinstance(one, list) else str(one)
+            table.add_row(f"{name} {part}".strip(), escape(shown))
+    Console(width=max(Console().width, WIDTH)).print(table)
 
 
 def nearest(index: Index, book: AddressBook, limit: int) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """The one margin question: what must a book of positions hold (SPEC 7).
 
-Isolated and cross are the same sum; an isolated account merely has one position. The scan of a
-future is linear, so it costs one multiplication.
+Isolated and cross are the same sum; an isolated account merely has one position. Portfolio nets
+inside an underlying and sets off a part of one underlying against another of its cluster.
 """
 
 from __future__ import annotations
@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from keeper.core import pricing
+from keeper.core import scan
+from keeper.core.pricing import Kind
 from keeper.core.quotes import Quote
 from keeper.core.terms import Terms, UnderlyingTerms
 from keeper.core.types import FeedId, InstrumentId, Mode, require
-from keeper.core.units import PPM, WAD, ceil_div, mul_ceil, mul_floor, ppm_ceil, ppm_floor
+from keeper.core.units import DAY, PPM, WAD, ceil_div, mul_ceil, mul_floor, ppm_ceil, ppm_floor
 
 PROVISION_PER_DAY = 3  # funding is provided for 8 hours
+PROVISION_SECONDS = DAY // PROVISION_PER_DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +60,22 @@ def concentration(loss: int, underlying: UnderlyingTerms) -> int:
     return ceil_div(weighted, PPM * liquidity)
 
 
-def provision(size: int, index: int, terms: Terms) -> int:
-    """Eight hours of the highest funding, rounded up (SPEC 7.4)."""
+def provision(size: int, index: int, terms: Terms, seconds: int = PROVISION_SECONDS) -> int:
+    """Eight hours of the highest funding, rounded up (SPEC 7.4): of the premium at its cap, and of
+    the time value, which a long pays over its period."""
     rate = terms.risk.funding_cap_ppm_per_day
-    return ceil_div(abs(size) * index * rate, PROVISION_PER_DAY * PPM * WAD)
+    value = terms.value(index)
+    decay = max(0, size * (value.fair - value.payoff)) * seconds
+    return ceil_div(abs(size) * index * rate * seconds, DAY * PPM * WAD) + ceil_div(
+        decay, terms.risk.period_seconds * WAD
+    )
+
+
+def short_option(size: int, index: int, terms: Terms) -> int:
+    """What an option that is owed adds, rounded up (SPEC 7.4)."""
+    if size >= 0 or terms.risk.kind not in (Kind.CALL, Kind.PUT):
+        return 0
+    return ceil_div(-size * index * terms.scan.short_option_ppm, PPM * WAD)
 
 
 def confidence(size: int, index: int, conf_ppm: int) -> int:
@@ -80,6 +94,123 @@ def crowding(size: int, index: int, interest: int, terms: Terms) -> int:
     return ceil_div(crowd, PPM * cap)
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What the positions on one underlying come to, WAD."""
+
+    terms: UnderlyingTerms
+    loss: int  # L
+    exposure: int  # w, signed; 0 unless underlyings offset
+    gain: int  # uPnL
+    stale: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """Every part of a requirement, WAD."""
+
+    lines: dict[int, Line]  # by underlying
+    offset: int  # Σ over clusters of 2φ·min(P, M), taken off the sum of losses
+    add_ons: dict[str, int]
+    maintenance: int
+    plain_initial: int
+    initial: int
+
+
+def measure(
+    mode: Mode,
+    book: Iterable[Held],
+    terms_of: Callable[[InstrumentId], Terms],
+    price_of: Callable[[FeedId], Quote],
+    is_stale: Callable[[FeedId], bool] = lambda _: False,
+    provision_seconds: int = PROVISION_SECONDS,
+) -> Measure:
+    """What `book` must hold in `mode`, part by part (SPEC 7.2-7.5).
+
+    A stale feed takes the offset of its cluster out of initial margin, never of maintenance.
+    """
+    book = tuple(book)
+    require(mode is not Mode.ISOLATED or len(book) <= 1, "risk: isolated holds one")
+    by_underlying: dict[int, list[tuple[Held, Terms, Quote]]] = {}
+    added = dict.fromkeys(("concentration", "short_options", "provision", "reserve"), 0)
+    unsure = 0
+    for held in book:
+        terms = terms_of(held.instrument)
+        quote = price_of(terms.underlying.feed)
+        by_underlying.setdefault(terms.risk.underlying, []).append((held, terms, quote))
+        added["short_options"] += short_option(held.size, quote.price_wad, terms)
+        added["provision"] += provision(held.size, quote.price_wad, terms, provision_seconds)
+        added["reserve"] += terms.risk.reserve_wad
+        unsure += confidence(held.size, quote.price_wad, quote.conf_ppm)
+    lines = {}
+    for underlying, positions in by_underlying.items():
+        line = lines[underlying] = _line(mode, positions, is_stale)
+        added["concentration"] += concentration(line.loss, line.terms)
+    offset, initial_offset, fresh_offset = _offsets(lines.values())
+    plain = sum(ppm_ceil(line.loss, line.terms.factor_ppm) for line in lines.values())
+    plain += sum(added.values()) - initial_offset
+    return Measure(
+        lines=lines,
+        offset=offset,
+        add_ons=added,
+        maintenance=sum(line.loss for line in lines.values()) - offset + sum(added.values()),
+        plain_initial=plain,
+        initial=plain + initial_offset - fresh_offset + unsure,
+    )
+
+
+def _line(
+    mode: Mode, positions: list[tuple[Held, Terms, Quote]], is_stale: Callable[[FeedId], bool]
+) -> Line:
+    """One underlying: netted in portfolio mode, else each instrument on its own."""
+    _, terms, quote = positions[0]
+    point = point_of(terms, quote)
+    legs = [leg_of(held, about) for held, about, _ in positions]
+    loss, exposure = 0, 0
+    if mode is Mode.PORTFOLIO:
+        loss, exposure = scan.measure(legs, point)
+    else:
+        loss = sum(scan.measure((leg,), point)[0] for leg in legs)
+    gain = sum(
+        mul_floor(held.size, about.value(at.price_wad).fair) - held.notional
+        for held, about, at in positions
+    )
+    return Line(terms.underlying, loss, exposure, gain, is_stale(terms.underlying.feed))
+
+
+def point_of(terms: Terms, quote: Quote) -> scan.Point:
+    """Where an instrument's underlying is scanned from."""
+    return scan.Point(
+        quote.price_wad, terms.underlying.shock_ppm, terms.scan.sigmas, terms.scan.tail_weight_ppm
+    )
+
+
+def leg_of(held: Held, terms: Terms) -> scan.Leg:
+    """A position as the scan sees it."""
+    return scan.Leg(held.size, terms.risk.series, terms.class_ppm)
+
+
+def _offsets(lines: Iterable[Line]) -> tuple[int, int, int]:
+    """Offsets between underlyings, summed over clusters: of losses, of losses times the smallest
+    factor of the cluster, and of those the ones of clusters whose every feed is fresh.
+
+    A cluster offsets by the smallest correlation that one of its members states.
+    """
+    clusters: dict[int, list[Line]] = {}
+    for line in lines:
+        if line.terms.cluster:
+            clusters.setdefault(line.terms.cluster, []).append(line)
+    whole = weighted = fresh = 0
+    for members in clusters.values():
+        phi = scan.phi(min(line.terms.rho_ppm for line in members))
+        offset = scan.offset((line.exposure for line in members), phi)
+        counted = ppm_floor(offset, min(line.terms.factor_ppm for line in members))
+        whole += offset
+        weighted += counted
+        fresh += 0 if any(line.stale for line in members) else counted
+    return whole, weighted, fresh
+
+
 def requirement(
     mode: Mode,
     book: Iterable[Held],
@@ -88,43 +219,24 @@ def requirement(
     upnl_ppm: int,
 ) -> Requirement:
     """What `book` must hold in `mode`, at the prices that `price_of` answers (SPEC 7.1-7.8)."""
-    book = tuple(book)
     require(mode in (Mode.ISOLATED, Mode.CROSS), "risk: mode not available")
-    require(mode is Mode.CROSS or len(book) <= 1, "risk: isolated holds one")
-    losses: dict[int, int] = {}
-    gains: dict[int, int] = {}
-    underlyings: dict[int, UnderlyingTerms] = {}
-    added = 0
-    unsure = 0
-    final = 0
-    for held in book:
-        terms = terms_of(held.instrument)
-        if terms.settles:  # no price moves it: nothing to cover, a gain counts in full
-            final += mul_floor(held.size, terms.settlement_wad) - held.notional
-            continue
-        quote = price_of(terms.underlying.feed)
-        index = quote.price_wad
-        under = terms.risk.underlying
-        underlyings[under] = terms.underlying
-        losses[under] = losses.get(under, 0) + scan_loss(
-            held.size, index, terms.underlying.shock_ppm
-        )
-        fair = pricing.value(terms.risk, index).fair
-        gains[under] = gains.get(under, 0) + mul_floor(held.size, fair) - held.notional
-        added += provision(held.size, index, terms) + terms.risk.reserve_wad
-        unsure += confidence(held.size, index, quote.conf_ppm)
-    for under, loss in losses.items():
-        added += concentration(loss, underlyings[under])
-    plain = added + sum(
-        ppm_ceil(loss, underlyings[under].factor_ppm) for under, loss in losses.items()
+    book = tuple(book)
+    # what settles is moved by no price: nothing to cover, a gain counts in full
+    settled = [held for held in book if terms_of(held.instrument).settles]
+    final = sum(
+        mul_floor(held.size, terms_of(held.instrument).settlement_wad) - held.notional
+        for held in settled
     )
+    require(mode is not Mode.ISOLATED or len(book) <= 1, "risk: isolated holds one")
+    live = [held for held in book if held not in settled] if settled else book
+    parts = measure(mode, live, terms_of, price_of)
+    gains = [line.gain for line in parts.lines.values()]
     return Requirement(
-        maintenance=added + sum(losses.values()),
-        plain_initial=plain,
-        initial=plain + unsure,
-        upnl=final + sum(gains.values()),
-        upnl_initial=final
-        + sum(ppm_floor(gain, upnl_ppm) if gain > 0 else gain for gain in gains.values()),
+        maintenance=parts.maintenance,
+        plain_initial=parts.plain_initial,
+        initial=parts.initial,
+        upnl=final + sum(gains),
+        upnl_initial=final + sum(ppm_floor(gain, upnl_ppm) if gain > 0 else gain for gain in gains),
     )
 
 

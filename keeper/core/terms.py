@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
+from keeper.core import pricing
+from keeper.core.pricing import Series, Value
 from keeper.core.types import FeedId, Status
-from keeper.core.units import MILLI, PPM, WAD
+from keeper.core.units import MILLI, PPM, WAD, ppm_ceil, ppm_floor
 from keeper.core.words import Layout
 
 RISK = Layout(
@@ -46,6 +48,17 @@ UNDERLYING = Layout(
     cluster=8,
     rho_ppm=24,
 )
+SCAN = Layout(
+    sigma_ppm=24,
+    margin_sigma_ppm=24,
+    down_ppm=24,
+    up_ppm=24,
+    up_least_ppm=24,
+    tail_weight_ppm=24,
+    short_option_ppm=24,
+    class_1_ppm=24,
+    class_2_ppm=24,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +78,11 @@ class RiskTerms:
     def reserve_wad(self) -> int:
         """Flat requirement of a position, WAD."""
         return self.reserve_milli * MILLI
+
+    @property
+    def series(self) -> Series:
+        """What the instrument is, as it is priced."""
+        return Series(self.kind, self.strike_wad, self.period_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +134,37 @@ class UnderlyingTerms:
 
 
 @dataclass(frozen=True, slots=True)
+class ScanTerms:
+    """Volatilities of an underlying, and how far its scan moves them; 0 where only futures are."""
+
+    sigma_ppm: int = 0  # σ_p a year, what options are priced at
+    margin_sigma_ppm: int = 0  # σ_m a year, what margin expects at least
+    down_ppm: int = 0  # b: σ_p(1 − b)
+    up_ppm: int = 0  # a: (1 + a) of the larger volatility, at least
+    up_least_ppm: int = 0  # σ_p plus it
+    tail_weight_ppm: int = 330_000  # w of the moves by three shocks
+    short_option_ppm: int = 0  # of the index price, for each option owed
+    class_1_ppm: int = PPM  # factors of the strike classes on volatility
+    class_2_ppm: int = PPM
+
+    def class_ppm(self, margin_class: int) -> int:
+        """The factor of a strike class; class 0 is the underlying's own volatility."""
+        return (PPM, self.class_1_ppm, self.class_2_ppm)[margin_class]
+
+    @property
+    def sigmas(self) -> tuple[int, int, int]:
+        """Volatility down, as it is and up, ppm a year; down is rounded down, up is up.
+
+        The one place that says where the scan takes its volatilities from.
+        """
+        up = max(
+            ppm_ceil(max(self.sigma_ppm, self.margin_sigma_ppm), PPM + self.up_ppm),
+            self.sigma_ppm + self.up_least_ppm,
+        )
+        return ppm_floor(self.sigma_ppm, PPM - self.down_ppm), self.sigma_ppm, up
+
+
+@dataclass(frozen=True, slots=True)
 class Terms:
     """All that is fixed about one instrument until the governor changes it."""
 
@@ -123,6 +172,7 @@ class Terms:
     fill: FillTerms
     limit: LimitTerms
     underlying: UnderlyingTerms
+    scan: ScanTerms = ScanTerms()
     settlement_wad: int = 0  # what a unit is worth for ever once it settles
 
     @property
@@ -134,6 +184,16 @@ class Terms:
     def over(self) -> bool:
         """Whether nothing trades any more: delisted and due, or settling."""
         return self.fill.status >= Status.DUE
+
+    @property
+    def class_ppm(self) -> int:
+        """The factor of the instrument's strike class on volatility."""
+        return self.scan.class_ppm(self.risk.margin_class)
+
+    def value(self, index: int) -> Value:
+        """θ and payoff at an index price (WAD), at the pricing volatility of the underlying."""
+        sigma = ppm_floor(self.scan.sigma_ppm, self.class_ppm)
+        return pricing.value(self.risk.series, index, sigma)
 
 
 def decode(risk: int, fill: int, limit: int, underlying: int) -> Terms:

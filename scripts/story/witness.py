@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from keeper.core import funding, market, pricing
+from keeper.core import funding, market
 from keeper.core.fold import Constants, Log
 from keeper.core.index import Checkpoint, Index
 from keeper.core.liquidation import Assessment
@@ -169,7 +169,7 @@ class Witness:
             total -= gap_fee
             total += market.mark(
                 accrued,
-                pricing.value(about.risk, price).fair,
+                about.value(price).fair,
                 price,
                 about.fill.depth_wad,
                 market.premium_net(accrued, index.now, window),

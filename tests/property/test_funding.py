@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keeper.core import funding, pricing
+from keeper.core import funding
 from keeper.core.market import Market, residual
 from keeper.core.terms import Terms
 from keeper.core.units import DAY, PPM, WAD
@@ -67,7 +67,7 @@ def test_rate_stays_within_its_cap_and_leans_against_the_net(
     about: Terms, index: int, premium_size: int
 ) -> None:
     """I-28."""
-    rate = funding.funding_rate(about, pricing.value(about.risk, index), index, premium_size)
+    rate = funding.funding_rate(about, about.value(index), index, premium_size)
     assert abs(rate) * PPM * DAY <= index * about.risk.funding_cap_ppm_per_day
     assert rate * premium_size >= 0
 
@@ -92,7 +92,7 @@ def test_worked_day() -> None:
     about = plain_terms(funding_cap_ppm_per_day=50_000)
     price = 3_000 * WAD
     size = about.fill.depth_wad // 100
-    rate = funding.funding_rate(about, pricing.value(about.risk, price), price, size)
+    rate = funding.funding_rate(about, about.value(price), price, size)
     assert rate == 30 * WAD // 28_800
     market = Market(rate=rate, long_interest=size)
     day, _ = funding.accrued(market, DAY)

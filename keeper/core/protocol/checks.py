@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from keeper.core import funding, interest, market, pricing
+from keeper.core import funding, interest, market
 from keeper.core.market import Market
 from keeper.core.protocol import debts, oracle
 from keeper.core.protocol.state import (
@@ -114,7 +114,7 @@ def claims(state: State) -> None:
         if state.prices[about.underlying.feed] is None:
             continue
         index = oracle.price(state, about.underlying.feed, Level.ANY).price_wad
-        fair = pricing.value(about.risk, index).fair
+        fair = about.value(index).fair
         # the gap fee that falls due goes from the pool line to insurance: their sum stays
         seen = market.premium_net(accrued, state.now, state.parameters.forced_window_seconds)
         depth = about.fill.depth_wad

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from keeper.core import fills, funding, liquidation, margin, market, pricing
+from keeper.core import fills, funding, liquidation, margin, market
 from keeper.core.accounts import Position
 from keeper.core.market import Lines, Market
 from keeper.core.protocol import lifecycle, oracle
@@ -75,7 +75,7 @@ def end_instrument(state: State, instrument: InstrumentId, index: int) -> None:
     """End an instrument at an accepted index price: nothing of it moves from now on."""
     terms = state.listed(instrument)
     now, gap_due = funding.accrued(state.markets[instrument], state.now)
-    fair = pricing.value(terms.risk, index).fair
+    fair = terms.value(index).fair
     lifecycle.settle(state, instrument, fair)
     terms = state.listed(instrument)
     _store(state, instrument, terms, _quote(state, terms, Level.ANY), now, gap_due)
@@ -111,7 +111,7 @@ def fill(
         require(not dust, "fill: limit")
 
     cost = fills.notional(
-        pricing.value(terms.risk, index).fair,
+        terms.value(index).fair,
         index,
         delta,
         market.premium_net(now, state.now, state.parameters.forced_window_seconds),
@@ -161,9 +161,7 @@ def force(
         gap_due,
         position,
         delta,
-        fills.forced_notional(
-            pricing.value(terms.risk, index).fair, index, delta, terms.limit.lambda_ppm
-        ),
+        fills.forced_notional(terms.value(index).fair, index, delta, terms.limit.lambda_ppm),
         fee=charged.fee,
         insured=charged.penalty - charged.reward,
     )
@@ -314,7 +312,7 @@ def _store(
         mark = market.settled_mark(now, index)
         after = replace(now, easing=0, rate=0, gap=0, mark=mark, requirement=0)
     else:
-        value = pricing.value(terms.risk, index)
+        value = terms.value(index)
         seen = market.premium_net(now, state.now, window)
         needed = ceil_div(margin.pool_requirement(now.net, index, terms.underlying), MICRO)
         after = replace(
