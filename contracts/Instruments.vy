@@ -12,7 +12,8 @@
      how long a change waits, is the owner's affair: a timelock.
 @custom:units ppm = 10^-6 and bps = 10^-4 of notional where nothing else is said; sizes WAD;
         caps and floors in whole USD; times in seconds
-@custom:halt set_status: 1 lets positions only shrink; delist: settles the instrument
+@custom:halt set_status: 1 lets positions only shrink; delist: settles the instrument; the
+        guardian's halt: as 1, for 72 hours at most, then not for 7 days
 """
 
 from snekmate.auth import ownable
@@ -20,14 +21,17 @@ from snekmate.auth import ownable
 from contracts.interfaces import IInstruments
 from contracts.interfaces import IOracleHub
 from contracts.modules import quotes
+from contracts.modules import stewardship
 from contracts.modules import terms as term_words
 from contracts.modules import words
 
 implements: IInstruments
 
 initializes: ownable
+initializes: stewardship[ownable := ownable]
 
 exports: (ownable.owner, ownable.transfer_ownership)
+exports: (stewardship.steward, stewardship.set_steward)
 
 
 PPM: constant(uint256) = 10**6
@@ -68,6 +72,8 @@ MAX_PENALTY_PPM: constant(uint256) = 100_000          # 10 %
 MIN_NOTICE: constant(uint256) = 86_400                # a day to leave before a delisting
 MAX_NOTICE: constant(uint256) = 90 * 86_400
 LATE: constant(uint256) = 86_400  # after which a delisting waits for no slot any more
+MAX_HALT: constant(uint256) = 72 * 3_600              # of the guardian's, from its first
+MIN_REST: constant(uint256) = 7 * 86_400              # between two of them
 
 ORACLE_HUB: public(immutable(IOracleHub))
 MARKETS: public(immutable(address))
@@ -100,6 +106,10 @@ event LimitTermsChanged:
     terms: term_words.LimitTerms
 
 
+event GuardianChanged:
+    guardian: address
+
+
 event DelistingAnnounced:
     instrument: indexed(uint256)
     at: uint256          # unix seconds
@@ -120,6 +130,8 @@ margin_words: HashMap[uint256, uint256]         # by instrument; follows from ri
 ring_seconds: public(uint256)                   # that every underlying's feed remembers, at least
 underlying_gaps: public(HashMap[uint256, Gaps]) # by underlying; asked by the setters alone
 settlements: HashMap[uint256, uint256]          # by instrument: value WAD 128 | moment 40
+guardian: public(address)                       # may halt, for a while
+halt_ends: public(uint256)                      # unix seconds, of the guardian's last halt
 
 
 @deploy
@@ -213,8 +225,9 @@ def status(instrument: uint256) -> uint256:
 @reentrant
 def settlement(instrument: uint256) -> (uint256, uint256):
     """
-    @return (moment of the delisting or settlement, unix seconds, 0: none; value of a unit once it
-            settles, WAD)
+    @return (moment at which its status goes on by itself, a guardian's halt to open, delisting to
+            due, or at which it settled, unix seconds, 0: none; value of a unit once it settles,
+            WAD)
     """
     word: uint256 = self.settlements[instrument]
     return word >> 128, word & (2**128 - 1)
@@ -402,14 +415,84 @@ def set_limits(instrument: uint256, terms: term_words.LimitTerms):
 def set_status(instrument: uint256, status: uint256):
     """
     @notice Open, let only shrink, or halt an instrument; takes back a delisting not yet due.
+    @dev The steward may make an open one reduce-only, where it liquidates nobody.
     @param status 0 open, 1 reduce-only, 2 halted
     @custom:reverts instruments: unknown instrument, unknown status, instrument is over
     """
-    ownable._check_owner()
+    before: uint256 = term_words._status(self._fill(instrument))
+    stewardship._check(
+        before == term_words.STATUS_OPEN and status == term_words.STATUS_REDUCE_ONLY
+    )
     self._alive(instrument)
     assert status <= term_words.STATUS_HALTED, "instruments: unknown status"
     self.settlements[instrument] = 0
     self._set_status(instrument, status)
+
+
+@external
+def set_caps(instrument: uint256, oi_cap_wad: uint256, oi_cap_usd: uint256):
+    """
+    @notice Change what may be open on each side; the steward may lower it.
+    @param oi_cap_wad units, 1 to 10^28
+    @param oi_cap_usd whole USD, 1 to 10^12
+    @custom:reverts instruments: unknown instrument, instrument is over; terms: ...
+    """
+    limit: term_words.LimitTerms = term_words._unpack_limit(self.limit_words[instrument])
+    stewardship._check(oi_cap_wad <= limit.oi_cap_wad and oi_cap_usd <= limit.oi_cap_usd)
+    self._alive(instrument)
+    limit.oi_cap_wad = oi_cap_wad
+    limit.oi_cap_usd = oi_cap_usd
+    self._set_limit(instrument, limit)
+    self._check_fit(instrument)
+
+
+@external
+def set_guardian(guardian: address):
+    """
+    @notice Say who may halt for a while.
+    @param guardian the empty address for nobody
+    """
+    ownable._check_owner()
+    self.guardian = guardian
+    log GuardianChanged(guardian=guardian)
+
+
+@external
+def halt(instruments: DynArray[uint256, MAX_INSTRUMENTS]):
+    """
+    @notice Let positions of open instruments only shrink, until 72 hours after the first halt of
+            a row; the next row begins 7 days after the end of this one at the earliest.
+    @dev Nothing else is halted: reductions, withdrawals, calls and liquidations go on, and no
+         grace follows.
+    @param instruments those that are not open stay as they are
+    @custom:reverts instruments: only guardian; instruments: guardian must rest;
+                    instruments: unknown instrument
+    """
+    assert msg.sender == self.guardian, "instruments: only guardian"
+    ends: uint256 = self.halt_ends
+    if block.timestamp >= ends:
+        assert block.timestamp >= ends + MIN_REST, "instruments: guardian must rest"
+        ends = block.timestamp + MAX_HALT
+        self.halt_ends = ends
+    for instrument: uint256 in instruments:
+        self._risk(instrument)
+        if term_words._status(self._fill(instrument)) == term_words.STATUS_OPEN:
+            self.settlements[instrument] = ends << 128
+            self._set_status(instrument, term_words.STATUS_HALTED)
+
+
+@external
+def resume(instruments: DynArray[uint256, MAX_INSTRUMENTS]):
+    """
+    @notice Open again what the guardian has halted; its rest is counted from the end it had.
+    @custom:reverts instruments: only guardian
+    """
+    assert msg.sender == self.guardian, "instruments: only guardian"
+    for instrument: uint256 in instruments:
+        status: uint256 = term_words._status(self.fill_words[instrument])
+        if status == term_words.STATUS_HALTED and self.settlements[instrument] != 0:
+            self.settlements[instrument] = 0
+            self._set_status(instrument, term_words.STATUS_OPEN)
 
 
 @external
@@ -485,9 +568,14 @@ def _fill(instrument: uint256) -> uint256:
     @return fill word with the status as of this block
     """
     word: uint256 = self.fill_words[instrument]
-    if term_words._status(word) == term_words.STATUS_DELISTING:
+    status: uint256 = term_words._status(word)
+    if status == term_words.STATUS_DELISTING:
         if block.timestamp >= self.settlements[instrument] >> 128:
             return term_words._with_status(word, term_words.STATUS_DUE)
+    elif status == term_words.STATUS_HALTED:
+        ends: uint256 = self.settlements[instrument] >> 128
+        if ends != 0 and block.timestamp >= ends:
+            return term_words._with_status(word, term_words.STATUS_OPEN)
     return word
 
 

@@ -24,12 +24,15 @@ from contracts.interfaces import IOracleHub
 from contracts.interfaces import IVault
 from contracts.modules import account_words
 from contracts.modules import quotes
+from contracts.modules import stewardship
 from contracts.modules import words
 
 implements: IVault
 initializes: ownable
+initializes: stewardship[ownable := ownable]
 
 exports: (ownable.owner, ownable.transfer_ownership)
+exports: (stewardship.steward, stewardship.set_steward)
 
 PPM: constant(uint256) = 10**6
 MAX_TOKENS: constant(uint256) = 8
@@ -273,14 +276,14 @@ def set_sale_discount(discount_ppm: uint256):
 def set_cap(token: address, cap: uint256):
     """
     @notice Change what all accounts together may hold of a token. Below what they hold it
-            stops deposits and nothing else.
+            stops deposits and nothing else. The steward may lower it.
     @param cap native, 0 to 2^112 - 1
     @custom:reverts ownable: caller is not the owner; vault: token not listed;
                     vault: cap out of range
     """
-    ownable._check_owner()
     assert cap <= MAX_CAP, "vault: cap out of range"
     place: uint256 = self._place(token)
+    stewardship._check(cap <= self._cap(place))
     self._store_supply(place, self._total(place), cap)
     log IVault.CapChanged(token=token, cap=cap)
 

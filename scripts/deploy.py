@@ -122,6 +122,7 @@ class _Deployment:
 
         self._project, self._terms, self._network = project, terms, network
         self._deployer, self._governor = accounts[roles.DEPLOYER], accounts[roles.GOVERNOR]
+        self._guardian = accounts[roles.GUARDIAN]
         reporters = roles.REPORTERS[: terms.oracle.reporters]
         self._reporters = [str(accounts[place].address) for place in reporters]
         self._web3, self._chain_id = web3, chain.id
@@ -144,6 +145,10 @@ class _Deployment:
         targets = contracts | tokens
         addresses = {name: str(contract.address) for name, contract in targets.items()}
         for call in plan.calls(self._terms, prices, self._reporters, addresses):
+            function = getattr(targets[call.target], call.function)
+            function(*call.arguments, {"from": self._deployer}, silent=True)
+
+        for call in plan.appointments(str(self._guardian), str(self._governor)):
             function = getattr(targets[call.target], call.function)
             function(*call.arguments, {"from": self._deployer}, silent=True)
 
@@ -242,17 +247,32 @@ class _Deployment:
                     _expect(f"{name}.{entry['name']}", found, companion)
 
     def _check_powers(self, contracts: Mapping[str, Any]) -> None:
-        """The timelock owns everything, the governor drives it, and nobody else can."""
+        """The timelock owns everything and itself, the governor drives it, and nobody else can."""
         timelock = contracts[TIMELOCK]
         for name in plan.OWNED:
             _expect(f"{name}.owner", contracts[name].owner(), timelock.address)
+        for name in plan.STEWARDED:
+            _expect(f"{name}.steward", contracts[name].steward(), self._governor.address)
+        guardian = contracts["Instruments"].guardian()
+        _expect("Instruments.guardian", guardian, self._guardian.address)
+        holders = {"DEFAULT_ADMIN_ROLE": timelock.address}
         for role in _TIMELOCK_ROLES:
-            code = getattr(timelock, role)()
-            may = role != "DEFAULT_ADMIN_ROLE"
-            _expect(f"Timelock {role} of the governor", timelock.hasRole(code, self._governor), may)
-            _expect(
-                f"Timelock {role} of the deployer", timelock.hasRole(code, self._deployer), False
-            )
+            code = bytes(getattr(timelock, role)())
+            holder = holders.get(role, self._governor.address)
+            for who, name in self._known(contracts).items():
+                _expect(f"Timelock {role} of {name}", timelock.hasRole(code, who), who == holder)
+
+    def _known(self, contracts: Mapping[str, Any]) -> dict[str, str]:
+        """Everybody who could have been given a power: the node's roles, the contracts, anybody."""
+        people = {
+            self._deployer: "the deployer",
+            self._governor: "the governor",
+            self._guardian: "the guardian",
+        }
+        known = {str(who.address): name for who, name in people.items()}
+        known |= dict.fromkeys(self._reporters, "a reporter")
+        known |= {str(contract.address): name for name, contract in contracts.items()}
+        return known | {NO_ADMIN: "anybody"}
 
     def _check_figures(self, contracts: Mapping[str, Any]) -> None:
         hub, instruments = contracts["OracleHub"], contracts["Instruments"]

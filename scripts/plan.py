@@ -5,6 +5,7 @@
         deploy(name, plan.constructor(artifact, where | {...}))
     for call in plan.calls(parameters, prices, reporters, where | tokens):
         send((where | tokens)[call.target], call.function, call.arguments)
+    for call in plan.appointments(guardian, steward): ...     # and hand over what is OWNED
 
 The contracts name each other in their constructors, so each must know where the others will be:
 an address follows from the deployer and its nonce, and the order of CONTRACTS fixes the nonces.
@@ -40,6 +41,7 @@ CONTRACTS = (
     "Lens",
 )
 OWNED = CONTRACTS[:-1]  # each has an owner, who is the deployer until it hands over
+STEWARDED = ("Instruments", "Vault")  # where what only tightens need not wait
 
 NO_SOURCE = "0x" + "00" * 20
 PROBE = 1_000  # native units that a token's listing moves in and out
@@ -186,6 +188,13 @@ def calls(
         )
         slope = ppm(token.haircut_slope_percent)
         yield Call("Vault", "set_slope", (known[symbol], slope))
+
+
+def appointments(guardian: str, steward: str) -> Iterator[Call]:
+    """Who may act without waiting: halt for a while, and tighten."""
+    yield Call("Instruments", "set_guardian", (guardian,))
+    for name in STEWARDED:
+        yield Call(name, "set_steward", (steward,))
 
 
 def _feed(feed: Feed, terms: Parameters) -> tuple[Any, ...]:

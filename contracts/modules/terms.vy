@@ -176,6 +176,24 @@ def _unpack_fill(fill: uint256) -> FillTerms:
     )
 
 
+@internal
+@pure
+def _unpack_limit(limit: uint256) -> LimitTerms:
+    """
+    @notice The limit word as _pack_limit takes it.
+    """
+    return LimitTerms(
+        oi_cap_wad=self._oi_cap(limit),
+        oi_cap_usd=(limit >> 96) & MASK_48,
+        min_notional_usd=(limit >> 144) & MASK_24,
+        lambda_ppm=self._lambda_ppm(limit),
+        penalty_ppm=self._penalty_ppm(limit),
+        liquidator_bps=self._liquidator_bps(limit),
+        fee_insurance_bps=self._fee_insurance_bps(limit),
+        fee_protocol_bps=self._fee_protocol_bps(limit),
+    )
+
+
 # margin word
 
 

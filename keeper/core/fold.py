@@ -19,6 +19,7 @@ from keeper.core.protocol.state import (
     Order,
     Parameters,
     Request,
+    Settlement,
     Side,
     State,
     Table,
@@ -49,6 +50,7 @@ class Constants:
     tokens: Sequence[Token]
     places: Mapping[Address, int]  # bit of a collateral token in the accounts' masks
     instruments: Mapping[InstrumentId, Terms]
+    settlements: Mapping[InstrumentId, Settlement]
 
 
 # Events that change nothing which is kept here. An event that is neither here nor handled says
@@ -79,6 +81,9 @@ class Book(State):
             constants.parameters, constants.feeds, constants.tokens, constants.instruments, 0
         )
         self.places = dict(constants.places)
+        for instrument, end in constants.settlements.items():
+            self.settlements[instrument] = end
+        self._undo.clear()
         self.order_ids: Table[bytes, Order | None] = self._table(None)
         # (block, place) of an account's last log: which of its states a decision was made from
         self.touched: Table[AccountId, tuple[int, int]] = self._table((0, 0))
@@ -93,6 +98,8 @@ class Book(State):
         self.places = dict(constants.places)
         for instrument, terms in constants.instruments.items():
             self.terms[instrument] = terms
+        for instrument, end in constants.settlements.items():
+            self.settlements[instrument] = end
         del self._undo[kept:]
         self.constants_stale = False
 

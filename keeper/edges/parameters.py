@@ -9,7 +9,7 @@ from keeper.core.fold import Constants
 from keeper.core.interest import Curve
 from keeper.core.liquidation import Policy
 from keeper.core.margin import Haircut
-from keeper.core.protocol.state import Parameters, Token
+from keeper.core.protocol.state import Parameters, Settlement, Token
 from keeper.core.quotes import Feed
 from keeper.core.types import Address, FeedId, InstrumentId
 from keeper.edges import abi
@@ -65,6 +65,7 @@ def read(views: Views, block: Header) -> Constants:
     instruments = [InstrumentId(i) for i in range(1, instrument_count + 1)]
     feeds = views.ask([("OracleHub", "feed_config", (one,)) for one in feed_ids], block)
     words = views.ask([("Instruments", "terms", (one,)) for one in instruments], block)
+    ends = views.ask([("Instruments", "settlement", (one,)) for one in instruments], block)
     causes = [InstrumentId(0), *instruments]  # of deficits: 0 is debt that no instrument caused
     caps = views.ask([("Markets", "insurance_cap", (one,)) for one in causes], block)
     listings = views.ask([("Vault", "listing", (one,)) for one in tokens], block)
@@ -76,6 +77,7 @@ def read(views: Views, block: Header) -> Constants:
         instruments={
             one: terms.decode(*four) for one, four in zip(instruments, words, strict=True)
         },
+        settlements={one: Settlement(*end) for one, end in zip(instruments, ends, strict=True)},
     )
 
 
@@ -92,9 +94,10 @@ def _parameters(views: Views, block: Header, caps: dict[InstrumentId, int]) -> P
         ("LiquidityPool", "policy", ()),
         ("OracleHub", "quorum", ()),
         ("OracleHub", "all_reporters", ()),
+        ("Instruments", "guardian", ()),
     ]
     (scale, debt, safety, margin, calls, threshold, discount, orders, pool,
-     quorum, reporters) = views.ask(wanted, block)  # fmt: skip
+     quorum, reporters, guardian) = views.ask(wanted, block)  # fmt: skip
     return Parameters(
         settlement_decimals=18 - (len(str(scale)) - 1),
         forced_window_seconds=safety[3],
@@ -130,6 +133,7 @@ def _parameters(views: Views, block: Header, caps: dict[InstrumentId, int]) -> P
         quorum=quorum,
         reporters=frozenset(Address(bytes_of(one)) for one in reporters),
         insurance_caps=caps,
+        guardian=Address(bytes_of(guardian)),
     )
 
 

@@ -111,6 +111,7 @@ def story(seed: int) -> Story:
             tokens=state.tokens,
             places={token: place for place, token in enumerate(tokens)},
             instruments={one: state.listed(one) for one in stage.twin.instruments},
+            settlements={one: state.settlements[one] for one in stage.twin.instruments},
         ),
         recorder,
         {

@@ -58,6 +58,7 @@ def parameters(**changes: Any) -> Parameters:
         "quorum": 3,
         "reporters": frozenset(),
         "insurance_caps": {},
+        "guardian": Address(bytes(20)),
     }
     return Parameters(**usual | changes)
 
@@ -72,6 +73,7 @@ def book() -> Book:
             tokens=[Token(FEED, 8, Haircut(90_000, 90_000, 0, 0), 10**12)],
             places={Address(b"t" * 20): 0},
             instruments={BTC: TERMS, ALT: TERMS},
+            settlements={},
         )
     )
     made.now = NOW

@@ -44,6 +44,7 @@ PARAMETERS = Parameters(
     quorum=1,
     reporters=frozenset({REPORTER}),
     insurance_caps={ETH: 1_000 * WAD},
+    guardian=Address(bytes(20)),
 )
 
 TERMS = plain_terms(

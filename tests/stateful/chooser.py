@@ -80,6 +80,7 @@ class Chooser:
             (self._operator, 0.2),
             (self._transfer_shares, 0.4),
             (self._set_status, 0.9),
+            (self._halt, 0.5),
             (self._delist, 0.1),
             (self._settle_instrument, 0.6),
             (self._settle_positions, 1.2),
@@ -592,6 +593,21 @@ class Chooser:
         if closed and self.rng.random() < 0.9:
             return Act("set_status", (self.rng.choice(closed), 0))
         return Act("set_status", (self._instrument(), self.rng.choice((0, 1, 2, 3))))
+
+    def _halt(self) -> Act:
+        rng = self.rng
+        halted = [
+            one
+            for one in self.twin.instruments
+            if self._status(one) == Status.HALTED and self.state.settlements[one].at
+        ]
+        some = tuple(rng.sample(self.twin.instruments, rng.randint(1, 2)))
+        who = self.state.parameters.guardian
+        if rng.random() < 0.04:
+            who = rng.choice(self.scene.actors)
+        if halted and rng.random() < 0.8:
+            return Act("resume", (who, tuple(halted)))
+        return Act("halt", (who, some))
 
     def _delist(self) -> Act:
         rng = self.rng

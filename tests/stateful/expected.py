@@ -190,6 +190,12 @@ EXPECTED: dict[str, tuple[str, ...]] = {
         "risk: mode not available",
     ),
     "set_operator": ("ok",),
+    "halt": (
+        "ok",
+        "instruments: guardian must rest",
+        "instruments: only guardian",
+    ),
+    "resume": ("ok",),
     "delist": (
         "ok",
         "instruments: instrument is over",

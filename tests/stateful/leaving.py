@@ -7,7 +7,7 @@ from keeper.core.protocol.lifecycle import LATE
 from keeper.core.protocol.orders import Ending
 from keeper.core.protocol.state import CLEARINGHOUSE, SETTLEMENT, Order, Side
 from keeper.core.quotes import Report
-from keeper.core.types import AccountId, InstrumentId, owner_of
+from keeper.core.types import AccountId, InstrumentId, Status, owner_of
 from tests.stateful.scene import Scene
 from tests.stateful.twin import Act, Ended
 
@@ -25,7 +25,7 @@ class Exodus:
     def run(self) -> None:
         """Everybody out; each act that has to succeed is insisted upon."""
         for instrument in self.twin.instruments:
-            if self.state.settlements[instrument].at:
+            if self.state.listed(instrument).fill.status >= Status.DELISTING:
                 self._end_instrument(instrument)
             else:
                 self._must("set_status", instrument, 0)

@@ -480,6 +480,8 @@ def _calls(twin: Twin) -> dict[str, Callable[..., Any]]:
         "set_status": lambda one, status: world.instruments.set_status(
             one, status, sender=world.governor
         ),
+        "halt": lambda who, ones: world.instruments.halt(list(ones), sender=hexed(who)),
+        "resume": lambda who, ones: world.instruments.resume(list(ones), sender=hexed(who)),
         "delist": lambda one, at: world.instruments.delist(one, at, sender=world.governor),
         "settle_instrument": lambda one, slot: world.markets.settle_instrument(
             one, slot, sender=keeper
@@ -570,6 +572,7 @@ def _state_of(world: World, tokens: Sequence[Any], instruments: Sequence[Instrum
         exit_factor_ppm=pool.exit_factor_ppm,
         quorum=world.hub.quorum(),
         reporters=frozenset(address(one) for one in world.hub.all_reporters()),
+        guardian=address(world.guardian),
         insurance_caps={
             InstrumentId(one): world.markets.insurance_cap(one) for one in (0, *instruments)
         },

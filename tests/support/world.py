@@ -85,6 +85,7 @@ class World:
         self.artifacts = build.artifacts(evm_version)
         self.terms = parameters.load(market)
         self.governor, self.keeper = self.evm.account("governor"), self.evm.account("keeper")
+        self.guardian, self.steward = self.evm.account("guardian"), self.evm.account("steward")
         self.provider = self.evm.account("provider")
         self.stand_ins = {name: self.evm.account(f"in place of {name}") for name in stand_ins}
         self._salt = 0
@@ -135,6 +136,8 @@ class World:
         known = {name: contract.address for name, contract in targets.items()}
         prices = dict(zip(self.terms.underlyings, PRICES.values(), strict=True))
         for call in plan.calls(self.terms, prices, self.reporters.addresses, known):
+            getattr(targets[call.target], call.function)(*call.arguments, sender=self.governor)
+        for call in plan.appointments(self.guardian, self.steward):
             getattr(targets[call.target], call.function)(*call.arguments, sender=self.governor)
 
     def endow(self) -> None:

@@ -582,6 +582,9 @@ def test_authority__only_the_governor_and_only_these_functions_change_anything(
         "set_fill_terms": (1, fill(WIDE.fill)),
         "set_limits": (1, astuple(WIDE.limit)),
         "set_status": (1, 2),
+        "set_caps": (1, 2 * WAD, 2),
+        "set_guardian": (stranger,),
+        "set_steward": (stranger,),
         "delist": (1, evm.timestamp + 86_400),
         "transfer_ownership": (stranger,),
     }
@@ -595,7 +598,10 @@ def test_authority__only_the_governor_and_only_these_functions_change_anything(
         for entry in wide.abi
         if entry["type"] == "function" and entry["stateMutability"] != "view"
     }
-    assert changing == {*governed, "settle"}
+    for name in ("halt", "resume"):
+        with refused("instruments: only guardian"):
+            getattr(wide, name)([1], sender=governor)
+    assert changing == {*governed, "settle", "halt", "resume"}
     wide.transfer_ownership(stranger, sender=governor)
     wide.set_status(1, 2, sender=stranger)
 

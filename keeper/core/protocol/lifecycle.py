@@ -5,16 +5,18 @@ Closed is no state of its own: an instrument that settles and has no open intere
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from keeper.core.protocol import oracle
 from keeper.core.protocol.state import Settlement, State
 from keeper.core.terms import Terms
-from keeper.core.types import InstrumentId, Level, Refused, Status, require
+from keeper.core.types import Address, InstrumentId, Level, Refused, Status, require
 from keeper.core.units import DAY
 
 MIN_NOTICE, MAX_NOTICE = DAY, 90 * DAY  # seconds to leave before a delisting
 LATE = DAY  # seconds after which a delisting waits for no slot any more
+MAX_HALT, MIN_REST = 3 * DAY, 7 * DAY  # seconds, of the guardian's halts
 
 
 def set_status(state: State, instrument: InstrumentId, status: int) -> None:
@@ -23,6 +25,29 @@ def set_status(state: State, instrument: InstrumentId, status: int) -> None:
     require(0 <= status <= Status.HALTED, "instruments: unknown status")
     del state.settlements[instrument]
     _store_status(state, instrument, Status(status))
+
+
+def halt(state: State, caller: Address, instruments: Sequence[InstrumentId]) -> None:
+    """The guardian lets positions of open instruments only shrink, for a while (SPEC 10.8)."""
+    require(caller == state.parameters.guardian, "instruments: only guardian")
+    if state.now >= state.halt_ends:
+        require(state.now >= state.halt_ends + MIN_REST, "instruments: guardian must rest")
+        state.halt_ends = state.now + MAX_HALT
+    for instrument in instruments:
+        if state.listed(instrument).fill.status == Status.OPEN:
+            state.settlements[instrument] = Settlement(at=state.halt_ends)
+            _store_status(state, instrument, Status.HALTED)
+
+
+def resume(state: State, caller: Address, instruments: Sequence[InstrumentId]) -> None:
+    """The guardian opens again what it has halted."""
+    require(caller == state.parameters.guardian, "instruments: only guardian")
+    for instrument in instruments:
+        terms = state.terms[instrument]
+        moment = state.settlements[instrument].at
+        if terms is not None and terms.fill.status == Status.HALTED and moment:
+            del state.settlements[instrument]
+            _store_status(state, instrument, Status.OPEN)
 
 
 def delist(state: State, instrument: InstrumentId, at: int) -> None:

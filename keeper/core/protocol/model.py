@@ -79,6 +79,8 @@ class Protocol:
     # Markets and Instruments
     accrue = _act(markets.accrue)
     set_status = _act(lifecycle.set_status)
+    halt = _act(lifecycle.halt)
+    resume = _act(lifecycle.resume)
     delist = _act(lifecycle.delist)
     settle_instrument = _act(markets.settle_instrument)
 

@@ -96,11 +96,14 @@ class Deficit:
     cap_left: int = 0  # WAD, what insurance may still pay of it
 
 
+_AFTER = {int(Status.HALTED): Status.OPEN, int(Status.DELISTING): Status.DUE}  # by itself
+
+
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """When an instrument ends, or has ended, and what a unit of it is worth from then on."""
+    """When the status of an instrument goes on by itself, and what a unit is worth in the end."""
 
-    at: int = 0  # unix seconds; 0: no end is announced
+    at: int = 0  # unix seconds, halted to open, delisting to due, or since it settles; 0: never
     value: int = 0  # WAD, once it settles
 
 
@@ -164,6 +167,7 @@ class Parameters:
     quorum: int  # reports that fix a slot
     reporters: frozenset[Address]
     insurance_caps: Mapping[InstrumentId, int]  # WAD, of one deficit
+    guardian: Address  # who may halt for a while
 
     @property
     def scale(self) -> int:
@@ -204,6 +208,7 @@ class State:
         self._cells["supply"] = 0
         self._cells["escrow"] = 0
         self._cells["dust"] = 0
+        self._cells["halt_ends"] = 0
         self.debt_indices: Table[AccountId, int] = self._table(0)  # 0: none, or without interest
         self.deficits: Table[AccountId, Deficit | None] = self._table(None)
         self.unpaid: Table[InstrumentId, int] = self._table(0)
@@ -277,6 +282,15 @@ class State:
     def dust(self, amount: int) -> None:
         self._cells["dust"] = amount
 
+    @property
+    def halt_ends(self) -> int:
+        """Unix seconds: when the guardian's last row of halts ends."""
+        return int(self._cells["halt_ends"])
+
+    @halt_ends.setter
+    def halt_ends(self, moment: int) -> None:
+        self._cells["halt_ends"] = moment
+
     def listed(self, instrument: InstrumentId) -> Terms:
         """The terms of an instrument as of now; refused when it is not listed."""
         terms = self.terms[instrument]
@@ -287,9 +301,9 @@ class State:
             return terms
         if terms.settles:
             return replace(terms, settlement_wad=end.value)
-        if self.now >= end.at:
-            return replace(terms, fill=replace(terms.fill, status=Status.DUE))
-        return terms
+        if self.now < end.at or terms.fill.status not in _AFTER:
+            return terms
+        return replace(terms, fill=replace(terms.fill, status=_AFTER[terms.fill.status]))
 
     def send(self, token: int, source: Address, target: Address, amount: int) -> None:
         """Move native units of a token between holders."""
