@@ -14,6 +14,8 @@
                     penalty_ppm 20, liquidator_bps 14, fee_insurance_bps 14, fee_protocol_bps 14
         underlying  feed 16, shock_ppm 24, factor_ppm 24, liquidity_usd 48,
                     concentration_ppm 24, cluster 8, rho_ppm 24
+        scan        sigma_ppm 24, margin_sigma_ppm 24, down_ppm 24, up_ppm 24, up_least_ppm 24,
+                    tail_weight_ppm 24, short_option_ppm 24, class_1_ppm 24, class_2_ppm 24
         margin      the first 120 bits of risk, the first 136 of underlying: all that margin of
                     a future asks, in one storage slot
 """
@@ -22,6 +24,7 @@ from contracts.modules import words
 
 WAD: constant(uint256) = 10**18
 MILLI: constant(uint256) = 10**15  # WAD in 10^-3 USD
+PPM: constant(uint256) = 10**6
 
 KIND_FUTURE: constant(uint256) = 0
 KIND_SETTLED: constant(uint256) = 255  # in the margin word alone: worth its settlement value
@@ -450,3 +453,50 @@ def _cluster(underlying: uint256) -> uint256:
 @pure
 def _rho_ppm(underlying: uint256) -> uint256:
     return (underlying >> 144) & MASK_24
+
+
+# scan word
+
+
+@internal
+@pure
+def _sigma(scan: uint256, risk: uint256) -> uint256:
+    """
+    @return ppm a year, what an instrument is priced at: of its strike class, rounded down
+    """
+    return (scan & MASK_24) * self._class_ppm(scan, risk) // PPM
+
+
+@internal
+@pure
+def _sigmas(scan: uint256, risk: uint256) -> uint256[3]:
+    """
+    @return ppm a year, of the strike class: down and as it is rounded down, up rounded up first
+    """
+    sigma: uint256 = scan & MASK_24
+    factor: uint256 = self._class_ppm(scan, risk)
+    expected: uint256 = max(sigma, (scan >> 24) & MASK_24)
+    up: uint256 = max(
+        (expected * (PPM + ((scan >> 72) & MASK_24)) + PPM - 1) // PPM,
+        sigma + ((scan >> 96) & MASK_24),
+    )
+    down: uint256 = sigma * (PPM - ((scan >> 48) & MASK_24)) // PPM
+    return [down * factor // PPM, sigma * factor // PPM, up * factor // PPM]
+
+
+@internal
+@pure
+def _tail_weight_ppm(scan: uint256) -> uint256:
+    return (scan >> 120) & MASK_24
+
+
+@internal
+@pure
+def _class_ppm(scan: uint256, risk: uint256) -> uint256:
+    """
+    @return factor of the strike class on volatility
+    """
+    strike_class: uint256 = self._strike_class(risk)
+    if strike_class == 0:
+        return PPM
+    return (scan >> (144 + 24 * strike_class)) & MASK_24
