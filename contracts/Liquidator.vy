@@ -37,6 +37,7 @@ RATE: constant(uint256) = 10**12
 LEVEL_FRESH: constant(uint256) = 2
 MODE_ISOLATED: constant(uint256) = 1
 MAX_BATCH: constant(uint256) = 64
+MASK_32: constant(uint256) = 2**32 - 1
 
 CLEARINGHOUSE: public(immutable(IClearinghouse))
 VAULT: public(immutable(IVault))
@@ -79,8 +80,18 @@ event CallTermsChanged:
     cross_grace: uint256
 
 
+event DebtDue:
+    account: indexed(bytes32)
+    since: uint256          # from then on its collateral is for sale; 0: no more
+
+
 event DebtThresholdChanged:
     threshold_wad: uint256
+
+
+event DebtTimingChanged:
+    grace: uint256
+    rise: uint256
 
 
 struct CallTerms:
@@ -92,6 +103,8 @@ struct CallTerms:
 
 _call_terms: uint256               # call 24 | hard 24 | isolated grace 32 | cross grace 32
 debt_threshold: public(uint256)    # WAD, above it a healthy debtor's collateral may be bought
+_debt_timing: uint256              # grace 32 | rise 32, seconds
+debt_due: public(HashMap[bytes32, uint256])   # since when it is for sale; 0: not marked
 
 
 @deploy
@@ -108,6 +121,7 @@ def __init__(
     VAULT = vault
     INSTRUMENTS = instruments
     ORACLE_HUB = oracle_hub
+    self._debt_timing = 3_600 << 32
 
 
 # ---------------------------------------------------------------- anyone
@@ -217,34 +231,59 @@ def absorb(account: bytes32) -> uint256:
 
 
 @external
+def mark_debt(account: bytes32):
+    """
+    @notice Say that an account's debt is due, so that the time of its sale runs: at once for one
+            that is liquidatable, after a grace for a healthy one above the threshold; or that it
+            is due no more.
+    @custom:reverts debt: nothing to change; oracle: stale price
+    """
+    s: IClearinghouse.Assessment = staticcall CLEARINGHOUSE.assess(account, LEVEL_FRESH)
+    marked: uint256 = self.debt_due[account]
+    since: uint256 = 0
+    if s.cash < 0:
+        if self._is_liquidatable(s):
+            since = block.timestamp
+        elif convert(-s.cash, uint256) > self.debt_threshold:
+            since = block.timestamp + (self._debt_timing & MASK_32)
+    sooner: bool = marked == 0 or since < marked
+    assert sooner and since != marked, "debt: nothing to change"
+    self._store_debt_due(account, since)
+
+
+@external
 def repay_with_collateral(
     account: bytes32, token: address, amount_native: uint256, minimum: uint256
 ) -> uint256:
     """
-    @notice Pay debt of an account and take collateral for it, at the oracle price less a discount.
+    @notice Pay debt of an account and take collateral for it, at the oracle price less a discount
+            that rises with the time since the debt is due (docs/SPEC.md 8.7).
     @param amount_native settlement tokens to pay; no more is taken than the debt, to the next
            native unit, so that a small repayment just before cannot refuse the sale
     @param minimum native units of the token that the buyer wants at least; an account that has
            less than its price buys gives all it has, so that no dust keeps a deficit open
     @return native units of the token received
-    @custom:reverts debt: not for sale; debt: nothing to pay; debt: too little collateral;
+    @custom:reverts debt: not for sale; debt: in grace; debt: nothing to pay;
+                    debt: too little collateral;
                     oracle: stale price
     """
     s: IClearinghouse.Assessment = staticcall CLEARINGHOUSE.assess(account, LEVEL_FRESH)
     assert s.cash < 0, "debt: not for sale"
     assert amount_native > 0, "debt: nothing to pay"
     debt: uint256 = convert(-s.cash, uint256)
-    assert self._is_liquidatable(s) or debt > self.debt_threshold, "debt: not for sale"
+    kept_ppm: uint256 = PPM - self._sale_discount(account, debt, self._is_liquidatable(s))
     whole: uint256 = scan._ceil_div(debt, staticcall CLEARINGHOUSE.SCALE())
     paid: uint256 = extcall CLEARINGHOUSE.repay(account, msg.sender, min(amount_native, whole))
 
     listing: IVault.Listing = staticcall VAULT.listing(token)
     price: uint256 = quotes._price(staticcall ORACLE_HUB.price(listing.feed, LEVEL_FRESH))
     amount: uint256 = min(
-        paid * 10**listing.decimals * PPM // (price * (PPM - staticcall VAULT.sale_discount_ppm())),
+        paid * 10**listing.decimals * PPM // (price * kept_ppm),
         staticcall VAULT.held(account, token),
     )
     assert amount >= minimum and amount > 0, "debt: too little collateral"
+    if paid >= debt and self.debt_due[account] != 0:
+        self._store_debt_due(account, 0)
     extcall VAULT.seize(account, token, amount, msg.sender)
     log DebtSold(account=account, token=token, buyer=msg.sender, paid=paid, amount=amount)
     return amount
@@ -296,6 +335,21 @@ def set_debt_threshold(threshold_wad: uint256):
     log DebtThresholdChanged(threshold_wad=threshold_wad)
 
 
+@external
+def set_debt_timing(grace: uint256, rise: uint256):
+    """
+    @notice How long a healthy debtor above the threshold has before the first sale, and in which
+            time a sale's discount rises from 0 to its maximum.
+    @param grace 0 to 604,800 seconds
+    @param rise 60 to 604,800 seconds
+    @custom:reverts liquidation: out of range
+    """
+    ownable._check_owner()
+    assert grace <= 604_800 and rise >= 60 and rise <= 604_800, "liquidation: out of range"
+    self._debt_timing = grace | (rise << 32)
+    log DebtTimingChanged(grace=grace, rise=rise)
+
+
 # ---------------------------------------------------------------- views
 
 
@@ -304,6 +358,16 @@ def set_debt_threshold(threshold_wad: uint256):
 @reentrant
 def call_terms() -> CallTerms:
     return self._load_terms()
+
+
+@external
+@view
+@reentrant
+def debt_timing() -> (uint256, uint256):
+    """
+    @return (grace of a healthy debtor, rise of the discount), seconds
+    """
+    return self._debt_timing & MASK_32, self._debt_timing >> 32
 
 
 @external
@@ -428,6 +492,31 @@ def _size(
     if r.size > 0:
         return -convert(size, int256)
     return convert(size, int256)
+
+
+@internal
+def _sale_discount(account: bytes32, debt: uint256, liquidatable: bool) -> uint256:
+    """
+    @notice What a sale takes off the price now, ppm; who is liquidatable is due from the first
+            that asks on.
+    """
+    since: uint256 = self.debt_due[account]
+    if liquidatable:
+        if since == 0 or since > block.timestamp:
+            since = block.timestamp
+            self._store_debt_due(account, since)
+    else:
+        assert debt > self.debt_threshold, "debt: not for sale"
+        assert since != 0 and since <= block.timestamp, "debt: in grace"
+    rise: uint256 = self._debt_timing >> 32
+    passed: uint256 = min(block.timestamp - since, rise)
+    return staticcall VAULT.sale_discount_ppm() * passed // rise
+
+
+@internal
+def _store_debt_due(account: bytes32, since: uint256):
+    self.debt_due[account] = since
+    log DebtDue(account=account, since=since)
 
 
 @internal

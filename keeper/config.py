@@ -133,6 +133,7 @@ class PolicySettings(Section):
     audit_seconds: int = _key(5, "between two audits; 0: after every block", ge=0)
     audit_sample: int = _key(25, "accounts in one audit", ge=1, le=1000)
     min_debt_sale_usd: int = _key(10, "leave smaller debts to others", ge=0)
+    min_debt_discount_ppm: int = _key(5_000, "wait until a debt sale takes this off", ge=0)
 
 
 class GasSettings(Section):

@@ -119,6 +119,8 @@ class Rounds:
             sent += self._orders(index, head, seen_at)
         if duties.calls:
             sent += self._calls(index, head, healths, seen_at)
+            for account in plan.debt_marks(index, healths):
+                sent += self._submit(self._desk.mark_debt(index, account), head) is Result.SENT
         if duties.liquidations:
             for account in plan.deficits(index, healths):
                 sent += self._submit(self._desk.absorb(index, account), head) is Result.SENT
@@ -220,7 +222,8 @@ class Rounds:
             return 0
         cash = self._inventory(head)
         least = self._config.policy.min_debt_sale_usd * WAD
-        sales = plan.debt_sales(index, healths, cash, least)
+        discount = self._config.policy.min_debt_discount_ppm
+        sales = plan.debt_sales(index, healths, cash, least, discount)
         tokens = {place: token for token, place in index.places.items()}
         if sales:
             bought = [[one.account.hex(), one.cash, str(one.amount)] for one in sales]

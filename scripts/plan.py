@@ -161,6 +161,11 @@ def calls(
     )
     yield Call("Vault", "set_sale_discount", (ppm(terms.debt.sale_discount_percent),))
     yield Call("Liquidator", "set_debt_threshold", (wad(terms.debt.sale_threshold_usd),))
+    yield Call(
+        "Liquidator",
+        "set_debt_timing",
+        (terms.debt.sale_grace_seconds, terms.debt.sale_rise_seconds),
+    )
     yield Call("Orders", "set_timing", (terms.orders.delay_seconds, terms.orders.window_seconds))
     yield Call("Orders", "set_buffer", (ppm(terms.margin.order_buffer_percent),))
     yield Call(

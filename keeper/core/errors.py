@@ -28,6 +28,7 @@ _TRANSIENT = frozenset(
         "market: price before request",
         "pool: no request is due",
         "pool: not enough idle",
+        "debt: in grace",
     }
 )
 

@@ -199,6 +199,10 @@ def _debt_changed(book: Book, log: Log) -> None:
     book.debt_indices[_account(log)] = log.args["index"]
 
 
+def _debt_due(book: Book, log: Log) -> None:
+    book.debt_due[_account(log)] = log.args["since"]
+
+
 def _interest_accrued(book: Book, log: Log) -> None:
     args = log.args
     book.credit = Credit(
@@ -291,6 +295,7 @@ _HANDLERS: dict[str, Callable[[Book, Log], None]] = {
     "LedgerChanged": _ledger_changed,
     "DeficitRecorded": _deficit_recorded,
     "DebtChanged": _debt_changed,
+    "DebtDue": _debt_due,
     "InterestAccrued": _interest_accrued,
     "CollateralChanged": _collateral_changed,
     "PricePosted": _price_posted,

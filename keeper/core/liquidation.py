@@ -120,6 +120,11 @@ def charges(equity: int, index: int, delta: int, net: int, terms: Terms) -> Char
     return Charges(fee, penalty, floor_div(penalty * limit.liquidator_bps, BPS))
 
 
+def sale_discount(since: int, now: int, rise: int, most_ppm: int) -> int:
+    """What a debt sale takes off the price, ppm, by the time that the debt is due (SPEC 8.7)."""
+    return most_ppm * min(now - since, rise) // rise
+
+
 def collateral_bought(cash: int, price_wad: int, discount_ppm: int, decimals: int) -> int:
     """Native units of collateral that `cash` (WAD) buys at a discount (SPEC 8.7)."""
     return cash * int(10**decimals) * PPM // (price_wad * (PPM - discount_ppm))

@@ -43,7 +43,8 @@ def survey(book: Book) -> list[Health]:
     """
     policy, found = book.parameters.calls, []
     for account, record in book.accounts.items():
-        if not record.book and record.cash >= 0 and not record.called:
+        idle = not record.book and record.cash >= 0
+        if idle and not record.called and not book.debt_due[account]:
             continue
         try:
             assessed = clearing.assess(book, account, Level.FRESH)
@@ -144,26 +145,54 @@ class DebtSale:
     amount: int  # native units of the token to receive
 
 
-def debt_sales(book: Book, healths: Iterable[Health], cash: int, least: int) -> list[DebtSale]:
+def debt_marks(book: Book, healths: Iterable[Health]) -> list[AccountId]:
+    """Accounts whose debt has become due, or sooner, or is due no more."""
+    found = []
+    for one in healths:
+        marked = book.debt_due[one.account]
+        if not _for_sale(book, one):
+            wanted = marked != 0
+        elif one.liquidatable:
+            wanted = not 0 < marked <= book.now
+        else:
+            wanted = marked == 0
+        if wanted:
+            found.append(one.account)
+    return found
+
+
+def _for_sale(book: Book, one: Health) -> bool:
+    due = one.liquidatable or one.debt > book.parameters.debt_sale_threshold
+    return one.debt > 0 and due
+
+
+def debt_sales(
+    book: Book, healths: Iterable[Health], cash: int, least: int, least_discount: int = 0
+) -> list[DebtSale]:
     """Debts that `cash` (native) can buy at a discount, largest first; `least`: WAD of a sale."""
     parameters, found = book.parameters, []
     for one in sorted(healths, key=lambda one: (-one.debt, one.account)):
-        for_sale = one.debt and (one.liquidatable or one.debt > parameters.debt_sale_threshold)
-        if not for_sale or parameters.debt_discount_ppm == 0:
+        since = book.debt_due[one.account]
+        if not _for_sale(book, one) or not 0 < since <= book.now:
+            continue
+        discount = liquidation.sale_discount(
+            since, book.now, parameters.debt_rise_seconds, parameters.debt_discount_ppm
+        )
+        if discount == 0 or discount < least_discount:
             continue
         for place, token in enumerate(book.tokens):
             held, stored = book.collateral[one.account, place], book.prices[token.feed]
             if not held or stored is None:
                 continue
             price = to_wad(stored.median, book.feeds[token.feed].decimals)
-            kept = PPM - parameters.debt_discount_ppm
+            kept = PPM - discount
             worth = held * price * kept // (PPM * 10**token.decimals)  # WAD that buys all of it
             paid = min(one.debt, worth) // parameters.scale
             paid = min(paid, cash)
             if paid * parameters.scale < least or paid == 0:
                 continue
             amount = liquidation.collateral_bought(
-                paid * parameters.scale, price, parameters.debt_discount_ppm, token.decimals
+                paid * parameters.scale, price, discount, token.decimals
             )
             found.append(DebtSale(one.account, place, paid, amount))
             cash -= paid

@@ -33,6 +33,7 @@ _TABLES: dict[str, tuple[Any, Any]] = {
     "collateral": (tuple[AccountId, int], int),
     "collateral_total": (int, int),
     "debt_indices": (AccountId, int),
+    "debt_due": (AccountId, int),
     "deficits": (AccountId, Deficit),
     "orders": (Order, Commitment),
     "order_ids": (bytes, Order),

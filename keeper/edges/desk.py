@@ -122,6 +122,18 @@ class Desk:
             seen_at=seen_at,
         )
 
+    def mark_debt(self, book: Book, account: AccountId) -> Act:
+        """Let the time of an account's debt sale run, or end it."""
+        return self._act(
+            "call",
+            f"debt:{account.hex()}",
+            f"{_state(book, [account])}|{book.debt_due[account]}",
+            "Liquidator",
+            "mark_debt",
+            (account,),
+            payload={"marked": book.debt_due[account]},
+        )
+
     def absorb(self, book: Book, account: AccountId) -> Act:
         """Let insurance and pool pay a deficit."""
         lines = book.lines

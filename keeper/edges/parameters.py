@@ -89,6 +89,7 @@ def _parameters(views: Views, block: Header, caps: dict[InstrumentId, int]) -> P
         ("RiskEngine", "margin_terms", ()),
         ("Liquidator", "call_terms", ()),
         ("Liquidator", "debt_threshold", ()),
+        ("Liquidator", "debt_timing", ()),
         ("Vault", "sale_discount_ppm", ()),
         ("Orders", "policy", ()),
         ("LiquidityPool", "policy", ()),
@@ -96,7 +97,7 @@ def _parameters(views: Views, block: Header, caps: dict[InstrumentId, int]) -> P
         ("OracleHub", "all_reporters", ()),
         ("Instruments", "guardian", ()),
     ]
-    (scale, debt, safety, margin, calls, threshold, discount, orders, pool,
+    (scale, debt, safety, margin, calls, threshold, timing, discount, orders, pool,
      quorum, reporters, guardian) = views.ask(wanted, block)  # fmt: skip
     return Parameters(
         settlement_decimals=18 - (len(str(scale)) - 1),
@@ -123,6 +124,8 @@ def _parameters(views: Views, block: Header, caps: dict[InstrumentId, int]) -> P
         ),
         debt_sale_threshold=threshold,
         debt_discount_ppm=discount,
+        debt_grace_seconds=timing[0],
+        debt_rise_seconds=timing[1],
         order_delay_seconds=orders["delay_seconds"],
         order_window_seconds=orders["window_seconds"],
         order_buffer_ppm=orders["buffer_ppm"],

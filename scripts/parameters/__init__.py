@@ -132,6 +132,8 @@ class Debt(_Section):
     initial_percent: Percent
     sale_discount_percent: Percent
     sale_threshold_usd: UsdWhole
+    sale_grace_seconds: Seconds
+    sale_rise_seconds: SecondsPositive
     insurance_cap_usd: UsdWhole
     interest_base_percent_per_year: Percent
     interest_kink_percent: Percent

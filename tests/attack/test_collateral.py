@@ -34,6 +34,7 @@ def test_l34_no_sale_of_debt_lowers_the_equity_of_whom_it_sells(
             world.vault.set_sale_discount(discount_ppm, sender=world.governor)
         return
     world.vault.set_sale_discount(discount_ppm, sender=world.governor)
+    world.ripen_debt(account)
     before = world.assess(account)
     world.mint(world.usdc, world.keeper, 60_000 * USD, world.clearinghouse)
     world.liquidator.repay_with_collateral(

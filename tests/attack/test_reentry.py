@@ -119,6 +119,11 @@ class Stage:
         world.vault.deposit(account, self.collateral.address, 10 * WAD, sender=debtor)
         world.clearinghouse.withdraw(account, 20_000 * USD, debtor, sender=debtor)
         world.liquidator.set_debt_threshold(0, sender=world.governor)
+        world.debts.set_curve(
+            0, 800_000, 0, 0, 0, sender=world.governor
+        )  # cash is then stored cash
+        world.liquidator.set_debt_timing(0, 60, sender=world.governor)
+        world.liquidator.mark_debt(account, sender=world.keeper)
         return account
 
     def acts(self, owner: Contract) -> list[Act]:

@@ -48,6 +48,8 @@ def parameters(**changes: Any) -> Parameters:
         "calls": Policy(400_000, 800_000, 0, 120),
         "debt_sale_threshold": 1_000 * WAD,
         "debt_discount_ppm": 30_000,
+        "debt_grace_seconds": 600,
+        "debt_rise_seconds": 300,
         "order_delay_seconds": 2,
         "order_window_seconds": 120,
         "order_buffer_ppm": 50_000,
@@ -173,12 +175,44 @@ def test_deficits__only_bare_debt_and_only_when_somebody_can_pay(book: Book) -> 
     assert plan.deficits(book, plan.survey(book)) == [bare]
 
 
+def test_debt_marks__when_due_when_sooner_and_when_over(book: Book) -> None:
+    over, less, sick = (AccountId(bytes([n]) * 32) for n in (1, 2, 3))
+    healths = [
+        Health(over, 0, 0, 0, False, 0, False, 2_000 * WAD),
+        Health(less, 0, 0, 0, False, 0, False, 900 * WAD),
+        Health(sick, 0, 0, 0, True, 0, False, 5 * WAD),
+    ]
+    assert plan.debt_marks(book, healths) == [over, sick]
+    book.debt_due[over] = book.debt_due[less] = book.debt_due[sick] = NOW + 60
+    assert plan.debt_marks(book, healths) == [less, sick]
+    book.debt_due[sick] = NOW
+    assert plan.debt_marks(book, healths) == [less]
+
+
+def test_debt_sales__wait_for_their_discount(book: Book) -> None:
+    account = AccountId(b"b" * 32)
+    book.accounts[account] = Account(cash=-2_000 * WAD, collateral=1)
+    book.collateral[account, 0] = 10**8
+    healths = plan.survey(book)
+    assert plan.debt_sales(book, healths, 10**12, WAD) == []  # not marked
+    for since, discount in ((NOW + 1, None), (NOW, None), (NOW - 30, 3_000), (NOW - 900, 30_000)):
+        book.debt_due[account] = since
+        sales = plan.debt_sales(book, healths, 10**12, WAD)
+        if discount is None:
+            assert sales == []
+            continue
+        (sale,) = sales
+        assert sale.amount == 2_000 * 10**8 * 10**6 // (50_000 * (10**6 - discount))
+        assert plan.debt_sales(book, healths, 10**12, WAD, discount + 1) == []
+
+
 def test_debt_sales__largest_first_within_the_money_there_is(book: Book) -> None:
     big, small = hold(book, "big", -3_000), hold(book, "small", -2_000)
     hold(book, "below the threshold", -900)
     for owner in (big, small, account("below the threshold")):
         book.collateral[owner, 0] = 10**8  # one WBTC, 50,000 USD
         book.accounts[owner] = replace(book.accounts[owner], collateral=1)
+        book.debt_due[owner] = NOW - 900
     first, second = plan.debt_sales(book, plan.survey(book), 3_500 * 10**6, 10 * WAD)
     assert (first.account, first.cash) == (big, 3_000 * 10**6)
     assert first.amount == 3_000 * 10**8 * 10**6 // (50_000 * 970_000)
@@ -191,6 +225,7 @@ def test_debt_sales__never_more_than_the_collateral_buys(book: Book) -> None:
     owner = hold(book, "big", -60_000)
     book.collateral[owner, 0] = 10**8
     book.accounts[owner] = replace(book.accounts[owner], collateral=1)
+    book.debt_due[owner] = NOW - 900
     (sale,) = plan.debt_sales(book, plan.survey(book), 10**12, WAD)
     assert sale.cash == 48_500 * 10**6
     assert sale.amount <= 10**8

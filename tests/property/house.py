@@ -34,6 +34,8 @@ PARAMETERS = Parameters(
     calls=Policy(call_ppm=400_000, hard_ppm=800_000, grace_isolated=0, grace_cross=120),
     debt_sale_threshold=75_000 * WAD,
     debt_discount_ppm=30_000,
+    debt_grace_seconds=600,
+    debt_rise_seconds=300,
     order_delay_seconds=2,
     order_window_seconds=120,
     order_buffer_ppm=50_000,

@@ -68,6 +68,7 @@ class Chooser:
             (self._liquidate_many, 2),
             (self._absorb, 1.5),
             (self._repay, 2.5),
+            (self._mark_debt, 1.2),
             (self._deposit_collateral, 3),
             (self._withdraw_collateral, 3),
             (self._move_collateral, 1.5),
@@ -436,6 +437,13 @@ class Chooser:
             if self.state.accounts[account].cash < 0 and not self.state.accounts[account].book
         ]
         return Act("absorb", (self.rng.choice(bare) if bare else self._account(),))
+
+    def _mark_debt(self) -> Act:
+        """One that owes, or that is marked."""
+        state = self.state
+        some = [one for one in self.scene.accounts if state.accounts[one].debt]
+        some += [one for one in self.scene.accounts if state.debt_due[one]]
+        return Act("mark_debt", (self.rng.choice(some) if some else self._account(),))
 
     def _repay(self) -> Act:
         rng = self.rng

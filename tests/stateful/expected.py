@@ -140,6 +140,7 @@ EXPECTED: dict[str, tuple[str, ...]] = {
         "account: same bucket",
         "risk: isolated holds one",
     ),
+    "mark_debt": ("ok", "debt: nothing to change", "oracle: stale price"),
     "post": (
         "changed",
         "unchanged",
@@ -157,6 +158,7 @@ EXPECTED: dict[str, tuple[str, ...]] = {
     ),
     "repay_with_collateral": (
         "ok",
+        "debt: in grace",
         "debt: not for sale",
         "debt: nothing to pay",
         "debt: too little collateral",

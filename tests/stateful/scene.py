@@ -126,6 +126,7 @@ def _draw_figures(world: World, rng: random.Random) -> None:
         sender=governor,
     )
     world.vault.set_sale_discount(rng.choice((0, 30_000)), sender=governor)
+    world.liquidator.set_debt_timing(rng.choice((0, 60)), rng.choice((60, 900)), sender=governor)
     world.liquidator.set_debt_threshold(rng.choice((100, 75_000)) * WAD, sender=governor)
     for token, haircut in ((world.weth, 300_000), (world.wbtc, 40_000)):
         world.vault.set_slope(token.address, rng.choice((0, 200_000, 1_000_000)), sender=governor)

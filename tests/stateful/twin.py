@@ -232,6 +232,11 @@ class Twin:
             self.state.debt_indices[account],
             self.world.debts.index_of(account),
         )
+        _equal(
+            f"debt due of {account.hex()}",
+            self.state.debt_due[account],
+            self.world.liquidator.debt_due(account),
+        )
         self._seen[account] = record
 
     def check_assessment(self, account: AccountId) -> None:
@@ -501,6 +506,7 @@ def _calls(twin: Twin) -> dict[str, Callable[..., Any]]:
         ),
         "liquidate_many": lambda who, targets: many(targets, who),
         "absorb": lambda account: liquidator.absorb(account, sender=keeper),
+        "mark_debt": lambda account: liquidator.mark_debt(account, sender=keeper),
         "repay_with_collateral": lambda who, account, place, cash, least: (
             liquidator.repay_with_collateral(account, token(place), cash, least, sender=hexed(who))
         ),
@@ -563,6 +569,8 @@ def _state_of(world: World, tokens: Sequence[Any], instruments: Sequence[Instrum
         calls=Policy(calls.call_ppm, calls.hard_ppm, calls.isolated_grace, calls.cross_grace),
         debt_sale_threshold=world.liquidator.debt_threshold(),
         debt_discount_ppm=world.vault.sale_discount_ppm(),
+        debt_grace_seconds=world.liquidator.debt_timing()[0],
+        debt_rise_seconds=world.liquidator.debt_timing()[1],
         order_delay_seconds=orders.delay_seconds,
         order_window_seconds=orders.window_seconds,
         order_buffer_ppm=orders.buffer_ppm,

@@ -226,6 +226,11 @@ class World:
         """Size of a position, WAD; 0 for none."""
         return int(self.clearinghouse.position(account, instrument)[0])
 
+    def ripen_debt(self, account: bytes) -> None:
+        """Its debt is marked as due, and time passes until the discount of its sale is whole."""
+        self.liquidator.mark_debt(account, sender=self.keeper)
+        self.wait(sum(self.liquidator.debt_timing()))
+
     # -- trading
 
     def order(self, account: bytes, instrument: int, size: Number, **fields: Any) -> Order:

@@ -175,6 +175,7 @@ def test_deficit__of_who_has_collateral_waits_for_its_sale(
     assert world.evm.events("DeficitRecorded") == []
     # equity was −780: nothing to charge but the spread
     assert account_of(world, broke).cash == -usd(1_175)
+    world.ripen_debt(broke)
     got = buy(world, broke, buyer, 242_500_000)  # all of it at 3 % off
     assert got == ETHER // 10
     assert world.vault.held(broke, world.weth.address) == 0
@@ -216,6 +217,7 @@ def test_deficit__collateral_that_is_worth_something_is_sold_first(
 def test_repay__at_the_price_less_the_discount(world: World, debtor: bytes, buyer: str) -> None:
     """At 2,380 the account has 944 of the 1,000 it must hold; a WETH sells for 2,308.6."""
     world.post({ETH: 2_380})
+    world.ripen_debt(debtor)
     payer_had = world.usdc.balanceOf(buyer)
     got = buy(world, debtor, buyer, 1_000 * USD)
     assert got == 433_162_955_904_011_088  # 1,000 / 2,308.6, rounded down
@@ -240,6 +242,7 @@ def test_repay__of_other_decimals(world: World, buyer: str) -> None:
     owner = world.owner(debtor)
     world.clearinghouse.withdraw(debtor, 40_000 * USD, owner, sender=owner)
     world.post({BTC: 46_000})  # counts 41,860 of the 42,000 that are needed
+    world.ripen_debt(debtor)
     pay = world.liquidator.repay_with_collateral
     assert pay(debtor, world.wbtc.address, 1_000 * USD, 1, sender=buyer) == 2_241_147
 
@@ -272,13 +275,74 @@ def test_repay__of_a_healthy_debtor_above_the_threshold(
     world.liquidator.set_debt_threshold(usd(20_000), sender=world.governor)
     with refuses(world, "debt: not for sale", debtor):
         buy(world, debtor, buyer, USD)
-    world.liquidator.set_debt_threshold(usd(20_000) - 1, sender=world.governor)
+    with refuses(world, "debt: nothing to change", debtor):
+        world.liquidator.mark_debt(debtor, sender=world.keeper)
+    world.liquidator.set_debt_threshold(usd(19_000), sender=world.governor)
+    with refuses(world, "debt: in grace", debtor):
+        buy(world, debtor, buyer, USD)
+    world.liquidator.mark_debt(debtor, sender=world.keeper)
+    due = world.evm.timestamp + 600
+    assert event(world, "DebtDue").args == (debtor, due)
+    with refuses(world, "debt: nothing to change", debtor):
+        world.liquidator.mark_debt(debtor, sender=world.keeper)
+    world.wait(599)
+    with refuses(world, "debt: in grace", debtor):
+        buy(world, debtor, buyer, USD)
+    world.wait(1)
+    assert buy(world, debtor, buyer, USD) == 400_000_000_000_000  # 1 / 2,500: no discount yet
+    world.wait(150)
+    assert buy(world, debtor, buyer, USD) == 406_091_370_558_375  # half of it: 1 / 2,462.5
+    world.wait(150)
     assert buy(world, debtor, buyer, USD) == 412_371_134_020_618  # 1 / 2,425
+    world.wait(10_000)
+    assert buy(world, debtor, buyer, USD) == 412_371_134_020_618
+    world.deposit(debtor, 1_000)
+    with refuses(world, "debt: not for sale", debtor):
+        buy(world, debtor, buyer, USD)
+    world.liquidator.mark_debt(debtor, sender=world.keeper)
+    assert event(world, "DebtDue").args == (debtor, 0)
+
+
+def test_repay__who_becomes_liquidatable_in_his_grace_is_due_at_once(
+    world: World, debtor: bytes, buyer: str
+) -> None:
+    world.liquidator.set_debt_threshold(usd(10_000), sender=world.governor)
+    world.liquidator.mark_debt(debtor, sender=world.keeper)
+    world.post({ETH: 2_380})
+    world.liquidator.mark_debt(debtor, sender=world.keeper)
+    assert event(world, "DebtDue").args == (debtor, world.evm.timestamp)
+    world.wait(30)
+    assert buy(world, debtor, buyer, USD) == 421_432_364_319_850  # 1 / (2,380 less 0.3 %)
+
+
+def test_repay__the_first_sale_of_the_liquidatable_starts_the_time(
+    world: World, debtor: bytes, buyer: str
+) -> None:
+    world.post({ETH: 2_380})
+    assert buy(world, debtor, buyer, USD) == 420_168_067_226_890  # 1 / 2,380
+    assert world.liquidator.debt_due(debtor) == world.evm.timestamp
+    world.wait(300)
+    assert buy(world, debtor, buyer, USD) == 433_162_955_904_011
+    buy(world, debtor, buyer, ALL)
+    assert event(world, "DebtDue").args == (debtor, 0)  # paid in full
+
+
+def test_set_debt_timing__within_its_bounds(world: World) -> None:
+    setter = world.liquidator.set_debt_timing
+    for figures in ((0, 60), (604_800, 604_800)):
+        setter(*figures, sender=world.governor)
+        assert world.liquidator.debt_timing() == figures == event(world, "DebtTimingChanged").args
+    for figures in ((604_801, 60), (0, 59), (0, 604_801), (ALL, 60), (0, ALL)):
+        with refused("liquidation: out of range"):
+            setter(*figures, sender=world.governor)
+    with refused("ownable: caller is not the owner"):
+        setter(0, 60, sender=world.keeper)
 
 
 def test_repay__takes_no_more_than_the_debt(world: World, debtor: bytes, buyer: str) -> None:
     """Somebody has paid a unit back just before: the sale goes on, for a unit less."""
     world.post({ETH: 2_380})
+    world.ripen_debt(debtor)
     had = world.usdc.balanceOf(buyer)
     world.clearinghouse.deposit(debtor, 1, sender=buyer)
     got = buy(world, debtor, buyer, 20_000 * USD)

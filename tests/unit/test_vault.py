@@ -293,6 +293,7 @@ def debtor(world: World, token: Contract, amount: int) -> bytes:
     world.clearinghouse.withdraw(
         account, 80_000 * USD, world.owner(account), sender=world.owner(account)
     )
+    world.ripen_debt(account)
     return account
 
 

@@ -111,6 +111,26 @@ def absorb(state: State, account: AccountId) -> int:
     return _try_absorb(state, account, NO_INSTRUMENT)
 
 
+def mark_debt(state: State, account: AccountId) -> None:
+    """Say since when an account's debt is due, or that it is due no more (SPEC 8.7)."""
+    since, marked = due_from(state, account), state.debt_due[account]
+    require((marked == 0 or since < marked) and since != marked, "debt: nothing to change")
+    state.debt_due[account] = since
+
+
+def due_from(state: State, account: AccountId) -> int:
+    """When a debt marked now would be due; 0: there is none to mark."""
+    assessed = clearing.assess(state, account, Level.FRESH)
+    debt = state.accounts[account].debt + debts.owed(state, account)
+    if not debt:
+        return 0
+    if _liquidatable(state, account, assessed):
+        return state.now
+    if debt > state.parameters.debt_sale_threshold:
+        return state.now + state.parameters.debt_grace_seconds
+    return 0
+
+
 def repay_with_collateral(
     state: State, caller: Address, account: AccountId, token: int, cash: int, minimum: int
 ) -> int:
@@ -124,10 +144,7 @@ def repay_with_collateral(
     debt = state.accounts[account].debt + debts.owed(state, account)
     require(debt > 0, "debt: not for sale")
     require(cash > 0, "debt: nothing to pay")
-    require(
-        _liquidatable(state, account, assessed) or debt > parameters.debt_sale_threshold,
-        "debt: not for sale",
-    )
+    discount_ppm = _sale_discount(state, account, debt, _liquidatable(state, account, assessed))
     cash = min(cash, ceil_div(debt, parameters.scale))
     paid = clearing.wad_of(state, cash)
     clearing.credit(state, account, paid)
@@ -136,13 +153,27 @@ def repay_with_collateral(
         raise Refused("oracle: unknown feed")
     about = state.tokens[token]
     price = oracle.price(state, about.feed, Level.FRESH).price_wad
-    bought = liquidation.collateral_bought(
-        paid, price, parameters.debt_discount_ppm, about.decimals
-    )
+    bought = liquidation.collateral_bought(paid, price, discount_ppm, about.decimals)
     amount = min(bought, state.collateral[account, token])
     require(amount >= max(1, minimum), "debt: too little collateral")
+    if paid >= debt:
+        state.debt_due[account] = 0
     collateral.seize(state, account, token, amount, caller)
     return amount
+
+
+def _sale_discount(state: State, account: AccountId, debt: int, liquidatable: bool) -> int:
+    """What a sale takes off the price now; the liquidatable are due from the first who asks on."""
+    since, parameters = state.debt_due[account], state.parameters
+    if liquidatable:
+        if since == 0 or since > state.now:
+            since = state.debt_due[account] = state.now
+    else:
+        require(debt > parameters.debt_sale_threshold, "debt: not for sale")
+        require(0 < since <= state.now, "debt: in grace")
+    return liquidation.sale_discount(
+        since, state.now, parameters.debt_rise_seconds, parameters.debt_discount_ppm
+    )
 
 
 def _liquidatable(state: State, account: AccountId, assessed: Assessment) -> bool:

@@ -100,6 +100,7 @@ class Protocol:
     liquidate_many = _act(liquidations.liquidate_many)
     settle_positions = _act(liquidations.settle_positions)
     absorb = _act(liquidations.absorb)
+    mark_debt = _act(liquidations.mark_debt)
     repay_with_collateral = _act(liquidations.repay_with_collateral)
 
     # Vault

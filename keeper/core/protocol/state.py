@@ -156,7 +156,9 @@ class Parameters:
     pool_slice_ppm: int  # of NAV, the most that the pool pays for one deficit
     calls: Policy
     debt_sale_threshold: int  # WAD
-    debt_discount_ppm: int
+    debt_discount_ppm: int  # the most that a debt sale takes off the price
+    debt_grace_seconds: int  # of a healthy debtor, before the first sale
+    debt_rise_seconds: int  # from no discount to the most
     order_delay_seconds: int
     order_window_seconds: int
     order_buffer_ppm: int
@@ -210,6 +212,7 @@ class State:
         self._cells["dust"] = 0
         self._cells["halt_ends"] = 0
         self.debt_indices: Table[AccountId, int] = self._table(0)  # 0: none, or without interest
+        self.debt_due: Table[AccountId, int] = self._table(0)  # unix seconds; 0: not marked
         self.deficits: Table[AccountId, Deficit | None] = self._table(None)
         self.unpaid: Table[InstrumentId, int] = self._table(0)
 
