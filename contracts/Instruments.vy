@@ -21,6 +21,7 @@ from snekmate.auth import ownable
 from contracts.interfaces import IInstruments
 from contracts.interfaces import IOracleHub
 from contracts.modules import quotes
+from contracts.modules import ramps
 from contracts.modules import stewardship
 from contracts.modules import terms as term_words
 from contracts.modules import words
@@ -43,6 +44,7 @@ MAX_INSTRUMENTS: constant(uint256) = 64
 
 MIN_SHOCK_PPM: constant(uint256) = 1_000              # 0.1 %
 MAX_SHOCK_PPM: constant(uint256) = 500_000            # 50 %
+MAX_SURGE_PPM: constant(uint256) = 500_000            # 50 % more initial margin
 MAX_FACTOR_PPM: constant(uint256) = 5_000_000         # 5 times maintenance
 MIN_LIQUIDITY_USD: constant(uint256) = 1_000
 MAX_LIQUIDITY_USD: constant(uint256) = 10**12
@@ -77,6 +79,7 @@ MIN_REST: constant(uint256) = 7 * 86_400              # between two of them
 
 ORACLE_HUB: public(immutable(IOracleHub))
 MARKETS: public(immutable(address))
+VOLATILITY: public(immutable(address))
 
 
 struct Gaps:
@@ -88,6 +91,11 @@ event UnderlyingChanged:
     underlying: indexed(uint256)
     terms: term_words.UnderlyingTerms
     gaps: Gaps
+
+
+event UnderlyingMoved:
+    underlying: indexed(uint256)
+    ramp: ramps.Ramp
 
 
 event RiskTermsChanged:
@@ -128,6 +136,7 @@ limit_words: HashMap[uint256, uint256]          # by instrument
 underlying_words: HashMap[uint256, uint256]     # by underlying
 margin_words: HashMap[uint256, uint256]         # by instrument; follows from risk and underlying
 ring_seconds: public(uint256)                   # that every underlying's feed remembers, at least
+ramp_words: HashMap[uint256, uint256]           # by underlying; word of modules/ramps.vy
 underlying_gaps: public(HashMap[uint256, Gaps]) # by underlying; asked by the setters alone
 settlements: HashMap[uint256, uint256]          # by instrument: value WAD 128 | moment 40
 guardian: public(address)                       # may halt, for a while
@@ -135,16 +144,20 @@ halt_ends: public(uint256)                      # unix seconds, of the guardian'
 
 
 @deploy
-def __init__(owner: address, oracle_hub: IOracleHub, markets: address):
+def __init__(
+    owner: address, oracle_hub: IOracleHub, markets: address, volatility: address
+):
     """
     @param owner who may list and set terms
     @param oracle_hub whose feeds the underlyings name
     @param markets that settles instruments
+    @param volatility who says where shocks and volatilities go
     """
     ownable.__init__()
     ownable._transfer_ownership(owner)
     ORACLE_HUB = oracle_hub
     MARKETS = markets
+    VOLATILITY = volatility
 
 
 # reading
@@ -155,8 +168,9 @@ def __init__(owner: address, oracle_hub: IOracleHub, markets: address):
 @reentrant
 def terms(instrument: uint256) -> (uint256, uint256, uint256, uint256):
     """
-    @notice The four words of an instrument, complete, for modules/terms.vy to decode. The acts
-            ask for less, below: of futures nobody needs strike, class, cluster and rho.
+    @notice The four words of an instrument as they were set, for modules/terms.vy to decode. The
+            acts ask for less, below: of futures nobody needs strike, class, cluster and rho; and
+            they get the underlying's word in force, with the shock as it is now.
     @return (risk word, fill word, limit word, underlying word)
     @custom:reverts instruments: unknown instrument
     """
@@ -223,6 +237,20 @@ def status(instrument: uint256) -> uint256:
 @external
 @view
 @reentrant
+def underlying_terms(underlying: uint256) -> uint256:
+    """
+    @notice The word of an underlying in force: shock, initial shock, pricing volatility and
+            target are what they are now (docs/SPEC.md 12.11).
+    @custom:reverts instruments: unknown underlying
+    """
+    word: uint256 = self.underlying_words[underlying]
+    assert word != 0, "instruments: unknown underlying"
+    return ramps._applied(word, self.ramp_words[underlying], block.timestamp, True)
+
+
+@external
+@view
+@reentrant
 def settlement(instrument: uint256) -> (uint256, uint256):
     """
     @return (moment at which its status goes on by itself, a guardian's halt to open, delisting to
@@ -263,11 +291,21 @@ def delisting_index(instrument: uint256, slot: uint256) -> uint256:
 @external
 @view
 @reentrant
+def ramp(underlying: uint256) -> ramps.Ramp:
+    """
+    @notice From where, since when and to where the figures of an underlying move.
+    """
+    return ramps._unpack(self.ramp_words[underlying])
+
+
+@external
+@view
+@reentrant
 def max_leverage_ppm(instrument: uint256) -> uint256:
     """
     @notice The highest leverage at which the terms let a small position open, nobody chose it.
     @dev Of a unit of notional, plain initial margin asks factor * shock, and the funding
-         provision on top; the flat reserve is left out.
+         provision on top; the flat reserve is left out, and the shock is the least.
     @return notional over margin, 10^6 = 1x, rounded down
     @custom:reverts instruments: unknown instrument
     """
@@ -302,13 +340,15 @@ def add_underlying(terms: term_words.UnderlyingTerms, gaps: Gaps) -> uint256:
     assert underlying <= MAX_UNDERLYINGS, "instruments: too many"
     self.underlying_count = underlying
     self._set_underlying(underlying, terms, gaps)
+    self._set_ramp(underlying, ramps._begun(terms.shock_ppm, block.timestamp))
     return underlying
 
 
 @external
 def set_underlying(underlying: uint256, terms: term_words.UnderlyingTerms, gaps: Gaps):
     """
-    @notice Change what margin asks for an underlying; every instrument on it must still fit.
+    @notice Change what margin asks for an underlying; every instrument on it must still fit. A
+            new least shock takes effect at the pace of a ramp, never at once.
     @custom:reverts instruments: unknown underlying, feed is fixed; terms: ... out of range,
             factor too small, shock too small
     """
@@ -316,6 +356,10 @@ def set_underlying(underlying: uint256, terms: term_words.UnderlyingTerms, gaps:
     word: uint256 = self.underlying_words[underlying]
     assert word != 0, "instruments: unknown underlying"
     assert terms.feed == term_words._feed(word), "instruments: feed is fixed"
+    least: uint256 = term_words._shock_ppm(word)
+    if least != terms.shock_ppm:
+        ramp: ramps.Ramp = ramps._unpack(self.ramp_words[underlying])
+        self._set_ramp(underlying, ramps._refloored(ramp, least, block.timestamp))
     self._set_underlying(underlying, terms, gaps)
     for instrument: uint256 in range(1, self.count + 1, bound=MAX_INSTRUMENTS):
         if term_words._underlying(self.risk_words[instrument]) != underlying:
@@ -324,6 +368,27 @@ def set_underlying(underlying: uint256, terms: term_words.UnderlyingTerms, gaps:
             continue  # nothing of it moves any more
         self._store_margin(instrument)
         self._check_fit(instrument)
+
+
+@external
+def move(underlying: uint256, shock_ppm: uint256, surge_ppm: uint256, sigma_ppm: uint256):
+    """
+    @notice Say where the figures of an underlying go from here (docs/SPEC.md 12.6 to 12.9).
+    @param shock_ppm goal of the shock, at most 50 %
+    @param surge_ppm by how much congestion raises the initial shock, at once; at most a half
+    @param sigma_ppm goal of the volatility that options are priced at
+    @custom:reverts instruments: only volatility, unknown underlying; terms: shock out of range
+    """
+    assert msg.sender == VOLATILITY, "instruments: only volatility"
+    word: uint256 = self.underlying_words[underlying]
+    assert word != 0, "instruments: unknown underlying"
+    assert shock_ppm <= MAX_SHOCK_PPM and surge_ppm <= MAX_SURGE_PPM, "terms: shock out of range"
+    ramp: ramps.Ramp = ramps._unpack(self.ramp_words[underlying])
+    least: uint256 = term_words._shock_ppm(word)
+    self._set_ramp(
+        underlying,
+        ramps._sampled(ramp, least, shock_ppm, surge_ppm, sigma_ppm, block.timestamp),
+    )
 
 
 # instruments
@@ -597,11 +662,16 @@ def _slot(feed: uint256, slot: uint256) -> (uint256, uint256):
 @view
 def _margin_terms(instrument: uint256) -> (uint256, uint256):
     """
-    @return (risk word, underlying word), as far as margin of futures asks
+    @return (risk word, underlying word in force), as far as margin of futures asks
     """
     word: uint256 = self.margin_words[instrument]
     assert word != 0, "instruments: unknown instrument"
-    return term_words._split(word)
+    risk: uint256 = 0
+    underlying: uint256 = 0
+    risk, underlying = term_words._split(word)
+    ramp: uint256 = self.ramp_words[term_words._underlying(risk)]
+    priced: bool = term_words._kind(risk) != term_words.KIND_FUTURE
+    return risk, ramps._applied(underlying, ramp, block.timestamp, priced)
 
 
 @internal
@@ -666,6 +736,12 @@ def _set_underlying(underlying: uint256, terms: term_words.UnderlyingTerms, gaps
     self.underlying_words[underlying] = term_words._pack_underlying(terms)
     self.underlying_gaps[underlying] = gaps
     log UnderlyingChanged(underlying=underlying, terms=terms, gaps=gaps)
+
+
+@internal
+def _set_ramp(underlying: uint256, ramp: ramps.Ramp):
+    self.ramp_words[underlying] = ramps._pack(ramp)
+    log UnderlyingMoved(underlying=underlying, ramp=ramp)
 
 
 @internal

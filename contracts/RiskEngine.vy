@@ -122,7 +122,10 @@ def requirement(
     @param price WAD, in its place
     @custom:reverts risk: mode not available; risk: isolated holds one; oracle: ...
     """
-    return self._requirement(mode, book, level, feed, price, True)
+    r: IRiskEngine.Requirement = empty(IRiskEngine.Requirement)
+    unsure: uint256 = 0
+    r, unsure = self._requirement(mode, book, level, feed, price, True)
+    return r
 
 
 @external
@@ -229,12 +232,16 @@ def order_margin(
     magnitude: uint256 = convert(abs(size), uint256)
     taker: uint256 = terms._taker_ppm(fill)
     lapse: uint256 = scan._share(magnitude, index, max(taker, terms._lapse_ppm(fill)))
+    if not reducing:
+        assert terms._status(fill) == 0, "market: not open"
+        large: bool = magnitude * index >= terms._min_notional(limit) * 10**18
+        assert large, "market: size below minimum"
+    before: IRiskEngine.Requirement = empty(IRiskEngine.Requirement)
+    unsure: uint256 = 0
+    before, unsure = self._requirement(mode, book, level, 0, 0, True)
     if reducing:
-        return self._requirement(mode, book, level, 0, 0, True), lapse, lapse, feed
+        return before, lapse, lapse, feed
 
-    assert terms._status(fill) == 0, "market: not open"
-    assert magnitude * index >= terms._min_notional(limit) * 10**18, "market: size below minimum"
-    before: IRiskEngine.Requirement = self._requirement(mode, book, level, 0, 0, True)
     after: DynArray[IRiskEngine.Position, 16] = book
     place: uint256 = len(after)
     for i: uint256 in range(len(after), bound=16):
@@ -247,8 +254,10 @@ def order_margin(
             IRiskEngine.Position(instrument=instrument, size=0, notional=0, settled=0)
         )
     after[place].size += size
-    added: uint256 = self._requirement(mode, after, level, 0, 0, False).plain_initial
-    added = max(added, before.plain_initial) - before.plain_initial
+    larger: IRiskEngine.Requirement = empty(IRiskEngine.Requirement)
+    held: uint256 = before.initial - unsure
+    larger, unsure = self._requirement(mode, after, level, 0, 0, False)
+    added: uint256 = max(larger.initial, held) - held
     reserve: uint256 = (
         added
         + scan._ceil_div(added * buffer_ppm, PPM)
@@ -364,14 +373,15 @@ def _requirement(
     feed: uint256,
     price: uint256,
     valued: bool,
-) -> IRiskEngine.Requirement:
+) -> (IRiskEngine.Requirement, uint256):
     """
     @param valued with uPnL, what is owed, and confidence; else they are 0
+    @return (requirement, what confidence adds to its initial margin)
     """
     assert mode == MODE_ISOLATED or mode == MODE_CROSS, "risk: mode not available"
     assert mode == MODE_CROSS or len(book) <= 1, "risk: isolated holds one"
     if len(book) == 0:
-        return empty(IRiskEngine.Requirement)
+        return empty(IRiskEngine.Requirement), 0
 
     # one line per underlying of the book
     lines: uint256 = 0
@@ -425,6 +435,12 @@ def _requirement(
         )
         r.maintenance += losses[j]
         r.plain_initial += scan._ceil_div(losses[j] * terms._factor_ppm(word), PPM)
+        r.initial += scan._surcharge(
+            losses[j],
+            terms._factor_ppm(word),
+            terms._shock_ppm(word),
+            terms._initial_shock_ppm(word),
+        )
         r.upnl += gains[j]
         if gains[j] > 0:
             if weight < 0:
@@ -434,8 +450,8 @@ def _requirement(
             r.upnl_initial += gains[j]
     r.maintenance += add_ons
     r.plain_initial += add_ons
-    r.initial = r.plain_initial + confidence
-    return r
+    r.initial += r.plain_initial + confidence
+    return r, confidence
 
 
 @internal

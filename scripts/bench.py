@@ -47,6 +47,7 @@ ACTS: dict[str, tuple[int | None, str]] = {
     "funding_accrue": (60_000, "one instrument"),
     "price_post": (75_000, "a quorum of three, in a ring that has been round"),
     "price_post_first": (None, "the same in an unused place of the ring"),
+    "volatility_sample": (None, "of one underlying, the cell's first; five minutes apart"),
     "pool_request": (110_000, "to enter; not the controller's first"),
     "pool_execute": (None, "one entry, three instruments marked"),
     "requirement_view_4_futures": (60_000, "execution; four underlyings"),
@@ -57,6 +58,7 @@ ACTS: dict[str, tuple[int | None, str]] = {
 PRICES = {"BTC": Decimal(50_000), "ETH": Decimal(2_500), "SOL": Decimal(100)}
 SPREAD = {1: Decimal("0.5"), 2: Decimal("0.05"), 3: Decimal("0.001"), 4: Decimal("0.001")}
 BTC = 1
+CELL = 300  # seconds between samples of volatility
 USD = 10**6  # native units of the settlement token
 BATCH = 10
 NO_LIMIT = 2**255
@@ -96,6 +98,7 @@ class _Bench:
         self._pool()
         self._liquidations()
         self._views()
+        self._samples()
         return {name: self.figures[name] for name in ACTS}
 
     # -- parts
@@ -152,6 +155,16 @@ class _Bench:
         p.warp(ring)  # once round
         assert p.time + 1 - slot == ring
         self._note("price_post", self._post(BTC))
+
+    def _samples(self) -> None:
+        """Last of all: margin follows them."""
+        p = self.p
+        for _ in range(3):
+            p.warp(CELL - p.time % CELL)
+            self._post(BTC)
+            slot = p.view("OracleHub", "latest_slot", BTC)
+            receipt = p.act(self.keeper, "Volatility", "sample", BTC, slot)
+        self._note("volatility_sample", receipt)
 
     def _pool(self) -> None:
         for provider in (self.second_provider, self.third_provider):

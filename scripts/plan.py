@@ -24,7 +24,14 @@ from web3.types import Nonce
 from web3.utils.address import get_create_address
 
 from scripts.build import Artifact
-from scripts.parameters import Feed, Instrument, Parameters, Underlying
+from scripts.parameters import (
+    Congestion,
+    Feed,
+    Instrument,
+    Parameters,
+    Underlying,
+    Volatility,
+)
 from scripts.parameters.units import bps, factor_ppm, native, ppm, wad
 
 CONTRACTS = (
@@ -38,6 +45,7 @@ CONTRACTS = (
     "Vault",
     "LiquidityPool",
     "Debts",
+    "Volatility",
     "Lens",
 )
 OWNED = CONTRACTS[:-1]  # each has an owner, who is the deployer until it hands over
@@ -113,6 +121,12 @@ def calls(
             _instrument(instrument, underlyings, prices[instrument.underlying]),
         )
         yield Call("Markets", "set_insurance_cap", (number, wad(instrument.insurance_cap_usd)))
+
+    if terms.congestion.liquidation_seconds:
+        yield Call("Volatility", "set_congestion", (_congestion(terms.congestion),))
+    for name, about in terms.volatility.items():
+        yield Call("Volatility", "set_terms", (underlyings[name], _volatility(about)))
+        yield Call("Volatility", "start", (underlyings[name], ppm(about.start_percent)))
 
     yield Call(
         "RiskEngine",
@@ -231,6 +245,27 @@ def _underlying(underlying: Underlying, feeds: Mapping[str, int]) -> tuple[Any, 
             ppm(underlying.correlation_percent),
         ),
         (ppm(underlying.band_percent), ppm(underlying.tail_percent)),
+    )
+
+
+def _volatility(about: Volatility) -> tuple[int, ...]:
+    """VolatilityTerms."""
+    return (
+        ppm(about.floor_percent),
+        ppm(about.stress_percent),
+        int(about.deviations * 1_000),
+        about.horizon_seconds,
+        ppm(about.shock_cap_percent),
+    )
+
+
+def _congestion(about: Congestion) -> tuple[int, ...]:
+    """CongestionTerms."""
+    return (
+        about.liquidation_seconds,
+        about.delay_seconds,
+        about.delay_max_seconds,
+        int(about.measure == "age"),
     )
 
 

@@ -57,6 +57,21 @@ def _concentration(loss: uint256, shock_ppm: uint256, k_ppm: uint256, liquidity:
 
 @internal
 @pure
+def _surcharge(
+    loss: uint256, factor_ppm: uint256, shock_ppm: uint256, initial_ppm: uint256
+) -> uint256:
+    """
+    @notice What new risk needs beyond plain initial margin while the shock is below where it
+            goes, or blocks are full (docs/SPEC.md 7.5)
+    @param initial_ppm the initial shock, no less than the shock
+    """
+    if initial_ppm == shock_ppm:
+        return 0
+    return self._ceil_div(loss * factor_ppm * (initial_ppm - shock_ppm), PPM * shock_ppm)
+
+
+@internal
+@pure
 def _provision(size: uint256, index: uint256, cap_ppm_per_day: uint256) -> uint256:
     """
     @notice Eight hours of funding at its cap

@@ -13,7 +13,8 @@
         limit       oi_cap_wad 96, oi_cap_usd 48, min_notional_usd 24, lambda_ppm 20,
                     penalty_ppm 20, liquidator_bps 14, fee_insurance_bps 14, fee_protocol_bps 14
         underlying  feed 16, shock_ppm 24, factor_ppm 24, liquidity_usd 48,
-                    concentration_ppm 24, cluster 8, rho_ppm 24
+                    concentration_ppm 24, cluster 8, rho_ppm 24; in force, where shock_ppm is
+                    what it is now, besides: initial_shock_ppm 24, sigma_ppm 24, target_ppm 24
         scan        sigma_ppm 24, margin_sigma_ppm 24, down_ppm 24, up_ppm 24, up_least_ppm 24,
                     tail_weight_ppm 24, short_option_ppm 24, class_1_ppm 24, class_2_ppm 24
         margin      the first 120 bits of risk, the first 136 of underlying: all that margin of
@@ -47,6 +48,7 @@ MASK_96: constant(uint256) = 2**96 - 1
 MASK_120: constant(uint256) = 2**120 - 1
 MASK_128: constant(uint256) = 2**128 - 1
 MASK_248: constant(uint256) = 2**248 - 1
+AS_SET: constant(uint256) = (2**168 - 1) ^ ((2**24 - 1) << 16)  # an underlying but its shock
 
 
 struct RiskTerms:
@@ -82,7 +84,7 @@ struct LimitTerms:
 
 struct UnderlyingTerms:
     feed: uint256               # id in the OracleHub, from 1
-    shock_ppm: uint256          # s, the move that maintenance covers
+    shock_ppm: uint256          # the least move that maintenance covers
     factor_ppm: uint256         # plain initial over maintenance, 1,300,000 = 1.3
     liquidity_usd: uint256      # Lq, whole USD that trade without a surcharge
     concentration_ppm: uint256  # k of the surcharge beyond it
@@ -222,6 +224,27 @@ def _settled_margin(margin: uint256) -> uint256:
     @notice The margin word of an instrument that cannot move any more.
     """
     return margin | KIND_SETTLED
+
+
+@internal
+@pure
+def _in_force(
+    underlying: uint256,
+    shock_ppm: uint256,
+    initial_ppm: uint256,
+    sigma_ppm: uint256,
+    target_ppm: uint256,
+) -> uint256:
+    """
+    @notice The underlying word at a moment: figures of modules/ramps.vy, each below 2^24.
+    """
+    return (
+        (underlying & AS_SET)
+        | (shock_ppm << 16)
+        | (initial_ppm << 168)
+        | (sigma_ppm << 192)
+        | (target_ppm << 216)
+    )
 
 
 # risk word
@@ -453,6 +476,33 @@ def _cluster(underlying: uint256) -> uint256:
 @pure
 def _rho_ppm(underlying: uint256) -> uint256:
     return (underlying >> 144) & MASK_24
+
+
+@internal
+@pure
+def _initial_shock_ppm(underlying: uint256) -> uint256:
+    """
+    @return what new risk takes in place of the shock, no less; of a word in force
+    """
+    return (underlying >> 168) & MASK_24
+
+
+@internal
+@pure
+def _sigma_ppm(underlying: uint256) -> uint256:
+    """
+    @return volatility that options are priced at, a year; of a word in force, 0 before the first
+    """
+    return (underlying >> 192) & MASK_24
+
+
+@internal
+@pure
+def _target_ppm(underlying: uint256) -> uint256:
+    """
+    @return where the shock goes; of a word in force
+    """
+    return (underlying >> 216) & MASK_24
 
 
 # scan word

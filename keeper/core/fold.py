@@ -26,8 +26,10 @@ from keeper.core.protocol.state import (
     Token,
 )
 from keeper.core.quotes import GAP_MAX, Feed, StoredPrice
+from keeper.core.ramps import Ramp
 from keeper.core.terms import Terms
 from keeper.core.types import AccountId, Address, FeedId, InstrumentId, Mode
+from keeper.core.volatility import Estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +289,17 @@ def _request_ended(book: Book, log: Log) -> None:
     del book.requests[_request_key(log)]
 
 
+def _underlying_moved(book: Book, log: Log) -> None:
+    book.ramps[log.args["underlying"]] = Ramp(*log.args["ramp"])
+
+
+def _estimate_changed(book: Book, log: Log) -> None:
+    book.estimates[log.args["underlying"]] = Estimate(*log.args["estimate"])
+
+
 _HANDLERS: dict[str, Callable[[Book, Log], None]] = {
+    "UnderlyingMoved": _underlying_moved,
+    "EstimateChanged": _estimate_changed,
     "CashChanged": _cash_changed,
     "PositionChanged": _position_changed,
     "BookFlagsChanged": _flags_changed,

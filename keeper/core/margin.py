@@ -35,6 +35,7 @@ class Requirement:
 
     maintenance: int
     plain_initial: int  # of the book alone
+    surcharge: int  # for shocks on their way up, and full blocks
     initial: int  # plus what counts for new risk only
     upnl: int  # full weight
     upnl_initial: int  # gains weighted per underlying
@@ -58,6 +59,13 @@ def concentration(loss: int, underlying: UnderlyingTerms) -> int:
         return 0
     weighted = underlying.concentration_ppm * notional * (notional - liquidity)
     return ceil_div(weighted, PPM * liquidity)
+
+
+def surcharge(loss: int, underlying: UnderlyingTerms, initial_shock_ppm: int) -> int:
+    """What new risk needs beyond plain initial while the shock is on its way up, or blocks are
+    full, rounded up (SPEC 7.5)."""
+    above = max(0, initial_shock_ppm - underlying.shock_ppm)
+    return ceil_div(loss * underlying.factor_ppm * above, PPM * underlying.shock_ppm)
 
 
 def provision(size: int, index: int, terms: Terms, seconds: int = PROVISION_SECONDS) -> int:
@@ -103,6 +111,7 @@ class Line:
     exposure: int  # w, signed; 0 unless underlyings offset
     gain: int  # uPnL
     stale: bool
+    initial_shock_ppm: int = 0  # what new risk takes for the shock if it is more
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +123,7 @@ class Measure:
     add_ons: dict[str, int]
     maintenance: int
     plain_initial: int
+    surcharge: int  # for shocks on their way up, and full blocks
     initial: int
 
 
@@ -149,13 +159,15 @@ def measure(
     offset, initial_offset, fresh_offset = _offsets(lines.values())
     plain = sum(ppm_ceil(line.loss, line.terms.factor_ppm) for line in lines.values())
     plain += sum(added.values()) - initial_offset
+    surge = sum(surcharge(one.loss, one.terms, one.initial_shock_ppm) for one in lines.values())
     return Measure(
         lines=lines,
         offset=offset,
         add_ons=added,
         maintenance=sum(line.loss for line in lines.values()) - offset + sum(added.values()),
         plain_initial=plain,
-        initial=plain + initial_offset - fresh_offset + unsure,
+        surcharge=surge,
+        initial=plain + initial_offset - fresh_offset + unsure + surge,
     )
 
 
@@ -175,7 +187,8 @@ def _line(
         mul_floor(held.size, about.value(at.price_wad).fair) - held.notional
         for held, about, at in positions
     )
-    return Line(terms.underlying, loss, exposure, gain, is_stale(terms.underlying.feed))
+    stale = is_stale(terms.underlying.feed)
+    return Line(terms.underlying, loss, exposure, gain, stale, terms.initial_shock_ppm)
 
 
 def point_of(terms: Terms, quote: Quote) -> scan.Point:
@@ -234,6 +247,7 @@ def requirement(
     return Requirement(
         maintenance=parts.maintenance,
         plain_initial=parts.plain_initial,
+        surcharge=parts.surcharge,
         initial=parts.initial,
         upnl=final + sum(gains),
         upnl_initial=final + sum(ppm_floor(gain, upnl_ppm) if gain > 0 else gain for gain in gains),

@@ -22,12 +22,16 @@ from keeper.core.interest import Credit
 from keeper.core.market import Lines, Market
 from keeper.core.protocol.state import Commitment, Deficit, Order, Request, Side
 from keeper.core.quotes import StoredPrice
+from keeper.core.ramps import Ramp
 from keeper.core.types import AccountId, Address, FeedId, InstrumentId
+from keeper.core.volatility import Estimate
 
 _TABLES: dict[str, tuple[Any, Any]] = {
     "accounts": (AccountId, Account),
     "positions": (tuple[AccountId, InstrumentId], Position),
     "markets": (InstrumentId, Market),
+    "ramps": (int, Ramp),
+    "estimates": (int, Estimate),
     "prices": (FeedId, StoredPrice),
     "ring": (tuple[FeedId, int], StoredPrice),
     "collateral": (tuple[AccountId, int], int),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from keeper.core import pricing
 from keeper.core.pricing import Series, Value
+from keeper.core.ramps import Ramp
 from keeper.core.types import FeedId, Status
 from keeper.core.units import MILLI, PPM, WAD, ppm_ceil, ppm_floor
 from keeper.core.words import Layout
@@ -121,7 +122,7 @@ class UnderlyingTerms:
     """How far the price may jump, and how much of it can be sold at once."""
 
     feed: FeedId
-    shock_ppm: int
+    shock_ppm: int  # as set, the least; in force, what it is now
     factor_ppm: int  # plain initial over maintenance: 1,300,000 = 1.3
     liquidity_usd: int  # Lq, whole USD
     concentration_ppm: int  # k
@@ -174,6 +175,7 @@ class Terms:
     underlying: UnderlyingTerms
     scan: ScanTerms = ScanTerms()
     settlement_wad: int = 0  # what a unit is worth for ever once it settles
+    initial_shock_ppm: int = 0  # in force: what new risk takes for the shock if it is more
 
     @property
     def settles(self) -> bool:
@@ -194,6 +196,19 @@ class Terms:
         """θ and payoff at an index price (WAD), at the pricing volatility of the underlying."""
         sigma = ppm_floor(self.scan.sigma_ppm, self.class_ppm)
         return pricing.value(self.risk.series, index, sigma)
+
+
+def in_force(terms: Terms, ramp: Ramp | None, now: int) -> Terms:
+    """Terms as set, at a moment of their underlying's ramp (SPEC 12.8)."""
+    if ramp is None:
+        return terms
+    floor = terms.underlying.shock_ppm
+    return replace(
+        terms,
+        underlying=replace(terms.underlying, shock_ppm=ramp.shock(floor, now)),
+        initial_shock_ppm=ramp.initial_shock(floor, now),
+        scan=replace(terms.scan, sigma_ppm=ramp.sigma(now)),
+    )
 
 
 def decode(risk: int, fill: int, limit: int, underlying: int) -> Terms:

@@ -13,6 +13,7 @@ CONTRACTS = (
     "Markets",
     "OracleHub",
     "Instruments",
+    "Volatility",
     "RiskEngine",
     "Orders",
     "Liquidator",

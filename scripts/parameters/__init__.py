@@ -22,6 +22,7 @@ from scripts.parameters.units import (
     Cluster,
     Count,
     Decimals,
+    Deviations,
     Factor,
     Name,
     Percent,
@@ -30,6 +31,7 @@ from scripts.parameters.units import (
     Share,
     Usd,
     UsdWhole,
+    Yearly,
 )
 
 FOLDER = Path(__file__).parent
@@ -86,6 +88,26 @@ class Underlying(_Section):
     concentration_percent: Percent
     cluster: Cluster
     correlation_percent: Percent
+
+
+class Volatility(_Section):
+    """How much an underlying moves a year, and what shock follows."""
+
+    start_percent: Yearly
+    floor_percent: Yearly
+    stress_percent: Yearly
+    deviations: Deviations
+    horizon_seconds: SecondsPositive
+    shock_cap_percent: Percent
+
+
+class Congestion(_Section):
+    """How much longer a liquidation takes when blocks are full."""
+
+    measure: Literal["base fee", "age"] = "base fee"
+    liquidation_seconds: Seconds = 0  # 0: none is counted
+    delay_seconds: Seconds = 0
+    delay_max_seconds: Seconds = 0
 
 
 class Instrument(_Section):
@@ -185,6 +207,8 @@ class Parameters(_Section):
     oracle: Oracle
     feeds: dict[Name, Feed]
     underlyings: dict[Name, Underlying]
+    volatility: dict[Name, Volatility] = {}  # without: the least shock, for ever
+    congestion: Congestion = Congestion()
     instruments: dict[Name, Instrument]
     collateral: dict[Name, Collateral]
     debt: Debt
@@ -206,6 +230,10 @@ class Parameters(_Section):
                     raise ValueError(
                         f'{section}.{name}.{key} = "{value}": expected one of {", ".join(known)}'
                     )
+        for name in self.volatility:
+            if name not in self.underlyings:
+                known_names = ", ".join(self.underlyings)
+                raise ValueError(f"volatility.{name}: expected one of {known_names}")
         for symbol, token in self.collateral.items():
             if token.haircut_percent < self.debt.sale_discount_percent:
                 raise ValueError(

@@ -73,6 +73,8 @@ def _whole(low: int, high: int, noun: str) -> BeforeValidator:
 
 
 Percent = Annotated[Decimal, _number("0", "100", 4, "a percentage")]
+Yearly = Annotated[Decimal, _number("0", "400", 4, "a percentage")]
+Deviations = Annotated[Decimal, _number("1", "20", 3, "a number of deviations")]
 Share = Annotated[Decimal, _number("0", "100", 2, "a percentage")]
 Factor = Annotated[Decimal, _number("1", "10", 6, "a factor")]
 Usd = Annotated[Decimal, _number("0", "1000000", 3, "US dollars")]

@@ -110,7 +110,7 @@ def story(seed: int) -> Story:
             feeds=state.feeds,
             tokens=state.tokens,
             places={token: place for place, token in enumerate(tokens)},
-            instruments={one: state.listed(one) for one in stage.twin.instruments},
+            instruments={one: state.as_set(one) for one in stage.twin.instruments},
             settlements={one: state.settlements[one] for one in stage.twin.instruments},
         ),
         recorder,
@@ -149,6 +149,8 @@ def test_fold__logs_alone__give_the_state_of_the_model(story: Story) -> None:
             assert found == getattr(story.state.markets[instrument], name), name
     for name in ("pool", "insurance", "protocol"):
         assert getattr(index.lines, name) == getattr(story.state.lines, name)
+    assert dict(index.ramps.items()) == dict(story.state.ramps.items())
+    assert dict(index.estimates.items()) == dict(story.state.estimates.items())
     assert dict(index.prices.items()) == dict(story.state.prices.items())
     assert dict(index.ring.items()) == dict(story.state.ring.items())
     live = {order: one for order, one in story.state.orders.items() if one is not None}

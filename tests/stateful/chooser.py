@@ -14,6 +14,7 @@ from keeper.core.protocol.state import Order, Side
 from keeper.core.quotes import Report
 from keeper.core.types import AccountId, Address, FeedId, InstrumentId, Mode, Status, owner_of
 from keeper.core.units import DAY, WAD
+from keeper.core.volatility import CELL
 from scripts.parameters.units import WAD as _WAD
 from tests.stateful.scene import Scene
 from tests.stateful.twin import STRANGER, UNKNOWN_TOKEN, Act
@@ -50,6 +51,7 @@ class Chooser:
             (self._tick, 6),
             (self._commit, 16),
             (self._execute, 16),
+            (self._sample, 4),
             (self._execute_many, 1),
             (self._cancel, 2),
             (self._expire, 3),
@@ -212,6 +214,21 @@ class Chooser:
             Report(who, price, each)
             for who, price, each in zip(reporters, prices, confs, strict=True)
         )
+
+    def _sample(self) -> Act:
+        """Mostly the newest slot that is the first of its cell; sometimes any."""
+        rng = self.rng
+        feed = rng.choice(list(self.slots))
+        known = list(self.slots[feed])
+        firsts = [slot for slot, previous in known if previous < slot - slot % CELL]
+        slot = self.state.now
+        if firsts and rng.random() < 0.8:
+            slot = firsts[-1]
+        elif known:
+            slot = rng.choice(known)[0]
+        if rng.random() < 0.05:
+            slot = rng.choice((0, 1, self.state.now + 1, slot - 300, slot + 1))
+        return Act("sample", (int(feed) if rng.random() < 0.98 else 9, slot))
 
     # -- orders
 

@@ -183,6 +183,14 @@ EXPECTED: dict[str, tuple[str, ...]] = {
         "pool: not the controller",
         "pool: request pending",
     ),
+    "sample": (
+        "ok",
+        "oracle: slot not in ring",
+        "volatility: cell is over",
+        "volatility: cell sampled before",
+        "volatility: not started",
+        "volatility: not the first slot",
+    ),
     "set_mode": (
         "ok",
         *_STALE,

@@ -133,6 +133,20 @@ def _draw_figures(world: World, rng: random.Random) -> None:
         world.vault.set_cap(token.address, 100 * 10 ** token.decimals(), sender=governor)
         if rng.random() < 0.5:  # on its way up or down during the walk
             world.vault.set_haircut(token.address, haircut, sender=governor)
+    for underlying in (1, 2, 3):
+        world.volatility.set_terms(
+            underlying,
+            (
+                rng.choice((100_000, 500_000)),
+                1_600_000,
+                rng.choice((6_000, 20_000)),
+                rng.choice((3_600, 43_200)),
+                rng.choice((150_000, 500_000)),
+            ),
+            sender=governor,
+        )
+    congestion = rng.choice(((0, 0, 0, 0), (900, 60, 1_800, 0), (120, 6, 600, 1)))
+    world.volatility.set_congestion(congestion, sender=governor)
     world.orders.set_timing(2, rng.choice((20, 120)), sender=governor)
     world.pool.set_exit_terms(rng.choice((1_000_000, 2_500_000)), 1_000, sender=governor)
     if rng.random() < 0.4:

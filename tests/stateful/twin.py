@@ -32,8 +32,10 @@ from keeper.core.protocol.state import (
     Token,
 )
 from keeper.core.quotes import Feed, Report, StoredPrice
+from keeper.core.ramps import Ramp
 from keeper.core.reports import domain_separator
 from keeper.core.types import AccountId, Address, FeedId, InstrumentId, Level, Refused
+from keeper.core.volatility import CongestionTerms, Estimate, VolatilityTerms
 from tests.support.evm import Revert
 from tests.support.reporting import CHAIN_ID
 from tests.support.world import World
@@ -43,6 +45,7 @@ REPORT_TYPE = keccak(
 )
 STRANGER = Address(b"a reporter of no hub")  # 20 bytes
 UNKNOWN_TOKEN = 7  # a place where no collateral token is listed
+MASK = (1 << 24) - 1
 SKIPPED = 255  # what execute_many answers for an order that stays as it is
 
 
@@ -164,6 +167,8 @@ class Twin:
             self._check_pool()
         if act.name == "post":
             self._check_price(act.args[0])
+        if act.name == "sample" and self.state.ramps[act.args[0]] is not None:
+            self._check_underlying(act.args[0])
 
     def sweep(self) -> None:
         """Compare everything, and hold the state to the laws of the whole."""
@@ -180,6 +185,8 @@ class Twin:
         self._check_wallets()
         for feed in self.state.feeds:
             self._check_price(feed)
+        for underlying in self.state.ramps:
+            self._check_underlying(underlying)
         checks.ledger(self.state)
         checks.sums(self.state)
         checks.reserves(self.state)
@@ -319,6 +326,28 @@ class Twin:
                     astuple(state.requests[side, owner]),
                     tuple(pool.request(side, who)),
                 )
+
+    def _check_underlying(self, underlying: int) -> None:
+        ramp, estimate = self.state.ramps[underlying], self.state.estimates[underlying]
+        assert ramp is not None
+        assert estimate is not None
+        world, one = self.world, InstrumentId(underlying)  # each has the instrument of its id
+        _equal(f"ramp of {one}", astuple(ramp), tuple(world.instruments.ramp(one)))
+        _equal(f"estimate of {one}", astuple(estimate), tuple(world.volatility.estimate(one)))
+        inforce, least = self.state.listed(one), self.state.least_shock(one)
+        word = world.instruments.underlying_terms(one)
+        _equal(
+            f"in force of {one}",
+            (
+                inforce.underlying.shock_ppm,
+                inforce.initial_shock_ppm,
+                inforce.scan.sigma_ppm,
+                ramp.target(least),
+            ),
+            (word >> 16 & MASK, word >> 168 & MASK, word >> 192 & MASK, word >> 216),
+        )
+        load = self.state.load
+        _equal("load", (load.fast, load.slow, load.cell), tuple(world.volatility.load()))
 
     def _check_price(self, feed: FeedId) -> None:
         about, stored = self.state.feeds.get(feed), self.state.prices[feed]
@@ -495,6 +524,7 @@ def _calls(twin: Twin) -> dict[str, Callable[..., Any]]:
             list(some), one, sender=keeper
         ),
         "post": post,
+        "sample": lambda underlying, slot: world.volatility.sample(underlying, slot, sender=keeper),
         "commit": lambda who, order: orders.commit(astuple(order), sender=hexed(who)),
         "cancel": lambda who, order: orders.cancel(astuple(order), sender=hexed(who)),
         "execute": lambda who, order, slot: orders.execute(astuple(order), slot, sender=hexed(who)),
@@ -625,6 +655,14 @@ def _state_of(world: World, tokens: Sequence[Any], instruments: Sequence[Instrum
             )
             state.prices[feed] = stored
             state.ring[feed, found.slot // about.grid_seconds % about.ring_length] = stored
+        for underlying in range(1, world.instruments.underlying_count() + 1):
+            state.ramps[underlying] = Ramp(*world.instruments.ramp(underlying))
+            estimate = Estimate(*world.volatility.estimate(underlying))
+            if estimate.slow:
+                state.estimates[underlying] = estimate
+                told = VolatilityTerms(*world.volatility.terms(underlying))
+                state.volatility_terms[underlying] = told
+    state.congestion = CongestionTerms(*world.volatility.congestion_terms())
     return state
 
 

@@ -120,6 +120,7 @@ class World:
         self.contracts = contracts
         self.hub = contracts["OracleHub"]
         self.instruments = contracts["Instruments"]
+        self.volatility = contracts["Volatility"]
         self.risk_engine = contracts["RiskEngine"]
         self.markets = contracts["Markets"]
         self.clearinghouse = contracts["Clearinghouse"]

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from keeper.core.ramps import Ramp
 from keeper.core.terms import (
     FillTerms,
     LimitTerms,
@@ -18,6 +19,7 @@ from keeper.core.terms import (
     UnderlyingTerms,
     decode,
     encode,
+    in_force,
     weighable,
 )
 from keeper.core.types import FeedId, Status
@@ -26,6 +28,7 @@ from scripts.parameters import units
 from tests.support.evm import Contract, Evm, Revert
 from tests.support.refusals import refused
 
+PPM = 10**6
 NOBODY = "0x" + "00" * 20
 HUGE = 2**256 - 1
 WAD = 10**18
@@ -59,12 +62,13 @@ def governor(evm: Evm) -> str:
 
 @pytest.fixture
 def instruments(evm: Evm, governor: str) -> Contract:
-    """A registry over a hub with two feeds."""
+    """A registry over a hub with two feeds; a wallet stands in for the Volatility contract."""
     hub = evm.deploy(build.artifact("OracleHub", "cancun"), governor, sender=governor)
     for _ in range(2):
         hub.add_feed((8, 2, 64, 120, 900, 5_000, 2_000, NOBODY), sender=governor)
     artifact = build.artifact("Instruments", "cancun")
-    return evm.deploy(artifact, governor, hub.address, evm.account("markets"), sender=governor)
+    companions = evm.account("markets"), evm.account("volatility")
+    return evm.deploy(artifact, governor, hub.address, *companions, sender=governor)
 
 
 def fill(terms: FillTerms) -> tuple[int, ...]:
@@ -107,9 +111,11 @@ def test_add__numbers_them_tells_and_packs_as_the_model_does(
 ) -> None:
     assert (instruments.count(), instruments.underlying_count()) == (0, 0)
     assert add_underlying(instruments, governor, TIGHT, GAPS) == 1
-    (event,) = evm.events()
+    event, moved = evm.events()
     assert event.name == "UnderlyingChanged"
     assert event.args == (1, astuple(TIGHT.underlying), GAPS)
+    assert moved.name == "UnderlyingMoved"
+    assert moved.args == (1, (50_000, 0, evm.timestamp, 0, 0, 0, 0))
     assert instruments.underlying_gaps(1) == GAPS
 
     assert add_instrument(instruments, governor, TIGHT) == 1
@@ -164,12 +170,22 @@ def within_bounds(chance: random.Random, underlying: int) -> Terms:
     )
 
 
-def shares(instruments: Contract, number: int) -> bool:
+def shares(evm: Evm, instruments: Contract, number: int) -> bool:
     """Whether what acts ask of an instrument is its words, without what only options and
-    portfolios need."""
+    portfolios need, and its underlying's as the model has it in force."""
     known = decode(*instruments.terms(number))
-    alone = replace(known, underlying=replace(known.underlying, cluster=0, rho_ppm=0))
+    ramp = Ramp(*instruments.ramp(known.risk.underlying))
+    now = in_force(known, ramp, evm.timestamp)
+    moving = (
+        now.initial_shock_ppm << 168
+        | now.scan.sigma_ppm << 192
+        | ramp.target(known.underlying.shock_ppm) << 216
+    )
+    whole = encode(now)[3] | moving
+    assert instruments.underlying_terms(known.risk.underlying) == whole
+    alone = replace(now, underlying=replace(now.underlying, cluster=0, rho_ppm=0))
     risk, filled, limit, underlying = encode(alone)
+    underlying |= moving & ~(0xFFFFFF << 192)  # a future needs no volatility
     return bool(
         instruments.risk_terms(number) == (risk, underlying)
         and instruments.mark_terms(number) == (risk, filled, underlying)
@@ -178,7 +194,7 @@ def shares(instruments: Contract, number: int) -> bool:
 
 
 def test_terms_of_acts__follow_every_change(
-    instruments: Contract, governor: str, seed: int
+    evm: Evm, instruments: Contract, governor: str, seed: int
 ) -> None:
     chance = random.Random(seed)
     for number in (1, 2):
@@ -188,7 +204,7 @@ def test_terms_of_acts__follow_every_change(
         risk = replace(terms.risk, underlying=chance.choice((1, 2)))
         add_instrument(instruments, governor, replace(terms, risk=risk))
     for number in range(1, 7):
-        assert shares(instruments, number)
+        assert shares(evm, instruments, number)
     for _ in range(10):
         place, number = chance.choice((1, 2)), chance.randint(1, 6)
         terms = within_bounds(chance, place)
@@ -198,10 +214,18 @@ def test_terms_of_acts__follow_every_change(
         instruments.set_underlying(under, astuple(changed), (1, 1), sender=governor)
         instruments.set_risk_terms(number, *astuple(terms.risk)[3:7], sender=governor)
         assert decode(*instruments.terms(number)).underlying == changed
-        assert all(shares(instruments, one) for one in range(1, 7))
+        assert all(shares(evm, instruments, one) for one in range(1, 7))
+        evm.warp(chance.choice((1, 300, 7_200, 86_400)))
+        goals = chance.randint(0, 500_000), chance.randint(0, 500_000), chance.randint(1, 4 * PPM)
+        instruments.move(under, *goals, sender=evm.account("volatility"))
+        assert all(shares(evm, instruments, one) for one in range(1, 7))
+        evm.warp(chance.choice((1, 300, 7_200, 86_400)))
+        assert all(shares(evm, instruments, one) for one in range(1, 7))
 
 
-def test_risk_terms__are_the_words_of_margin(instruments: Contract, governor: str) -> None:
+def test_risk_terms__are_the_words_of_margin(
+    evm: Evm, instruments: Contract, governor: str
+) -> None:
     for feed in (1, 2):
         terms = replace(WIDE, underlying=replace(WIDE.underlying, feed=FeedId(feed)))
         add_underlying(instruments, governor, terms)
@@ -210,7 +234,7 @@ def test_risk_terms__are_the_words_of_margin(instruments: Contract, governor: st
         add_instrument(instruments, governor, replace(WIDE, risk=risk))
     words = {one: instruments.terms(one) for one in (1, 2, 3)}
     for one in (3, 1, 2):
-        assert shares(instruments, one)
+        assert shares(evm, instruments, one)
     assert words[1][3] == words[3][3] != words[2][3]
 
 
@@ -486,9 +510,30 @@ def test_set_underlying__keeps_its_feed(evm: Evm, wide: Contract, governor: str)
         wide.set_underlying(1, (2, *astuple(WIDE.underlying)[1:]), (1, 1), sender=governor)
     changed = replace(WIDE.underlying, shock_ppm=400_000, cluster=7, rho_ppm=1)
     wide.set_underlying(1, astuple(changed), (2, 3), sender=governor)
-    (event,) = evm.events()
+    moved, event = evm.events()
     assert (event.name, event.args) == ("UnderlyingChanged", (1, astuple(changed), (2, 3)))
+    assert (moved.name, moved.args) == (
+        "UnderlyingMoved",
+        (1, (500_000, 0, evm.timestamp, 0, 0, 0, 0)),
+    )
+    ramped = wide.underlying_terms(1)
+    assert ramped >> 16 & 0xFFFFFF == 500_000  # as it was, and 5 % a day down from there
+    assert ramped >> 216 == 400_000
     assert decode(*wide.terms(1)) == replace(WIDE, underlying=changed)
+
+
+def test_move__refuses_what_no_ramp_may_reach(evm: Evm, wide: Contract) -> None:
+    mover = evm.account("volatility")
+    for goals in ((500_001, 0, 1), (1, 500_001, 1)):
+        with refused("terms: shock out of range"):
+            wide.move(1, *goals, sender=mover)
+    with refused("word: value too large"):
+        wide.move(1, 1, 1, 2**24, sender=mover)
+    for unknown in (0, 2):
+        with refused("instruments: unknown underlying"):
+            wide.move(unknown, 1, 1, 1, sender=mover)
+        with refused("instruments: unknown underlying"):
+            wide.underlying_terms(unknown)
 
 
 def test_set_risk_terms__leaves_what_the_instrument_is(
@@ -588,6 +633,8 @@ def test_authority__only_the_governor_and_only_these_functions_change_anything(
         "delist": (1, evm.timestamp + 86_400),
         "transfer_ownership": (stranger,),
     }
+    with refused("instruments: only volatility"):
+        wide.move(1, 50_000, 0, 500_000, sender=governor)
     for name, arguments in governed.items():
         with refused("ownable: caller is not the owner"):
             getattr(wide, name)(*arguments, sender=stranger)
@@ -601,7 +648,7 @@ def test_authority__only_the_governor_and_only_these_functions_change_anything(
     for name in ("halt", "resume"):
         with refused("instruments: only guardian"):
             getattr(wide, name)([1], sender=governor)
-    assert changing == {*governed, "settle", "halt", "resume"}
+    assert changing == {*governed, "settle", "move", "halt", "resume"}
     wide.transfer_ownership(stranger, sender=governor)
     wide.set_status(1, 2, sender=stranger)
 

@@ -23,6 +23,7 @@ from keeper.core.protocol import (
     markets,
     oracle,
     orders,
+    samples,
 )
 from keeper.core.protocol.state import CLEARINGHOUSE, SETTLEMENT, State
 from keeper.core.types import Address
@@ -86,6 +87,9 @@ class Protocol:
 
     # OracleHub
     post = _act(oracle.post)
+
+    # Volatility
+    sample = _act(samples.sample)
 
     # Orders
     commit = _act(orders.commit)

@@ -183,16 +183,18 @@ def _needed(state: State, order: Order, reducing: bool) -> tuple[int, int]:
         large = size * index >= terms.limit.min_notional_wad * WAD
         require(large, "market: size below minimum")
 
-    def plain_initial(book: list[Held]) -> int:
+    def initial(book: list[Held]) -> int:
+        """Without confidence: the fill is at another price."""
         mode = mode_of(account, state.accounts[account])
         upnl_ppm = state.parameters.upnl_ppm
-        return margin.requirement(mode, book, state.listed, prices, upnl_ppm).plain_initial
+        needed = margin.requirement(mode, book, state.listed, prices, upnl_ppm)
+        return needed.plain_initial + needed.surcharge
 
     book = clearing.book_of(state, account)
-    before = plain_initial(book)  # a reduction, too, needs every price of the book
+    before = initial(book)  # a reduction, too, needs every price of the book
     if reducing:
         return lapse, lapse
-    added = max(0, plain_initial(_with_order(book, instrument, order.size)) - before)
+    added = max(0, initial(_with_order(book, instrument, order.size)) - before)
     reserve = added + ppm_ceil(added, state.parameters.order_buffer_ppm)
     reserve += ceil_div(size * terms.fill.taker_ppm * index, PPM * WAD)
     reserve += fills.opening_gap_fee(terms, index, size)

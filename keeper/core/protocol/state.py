@@ -14,8 +14,10 @@ from keeper.core.liquidation import Policy
 from keeper.core.margin import Haircut
 from keeper.core.market import Lines, Market
 from keeper.core.quotes import Feed, StoredPrice
-from keeper.core.terms import Terms
+from keeper.core.ramps import Ramp
+from keeper.core.terms import Terms, UnderlyingTerms, in_force
 from keeper.core.types import AccountId, Address, FeedId, InstrumentId, Refused, Status, require
+from keeper.core.volatility import CongestionTerms, Estimate, Load, VolatilityTerms
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -192,12 +194,18 @@ class State:
         self.feeds = dict(feeds)
         self.tokens = tuple(tokens)
         self.now = now  # unix seconds, time of the present block
+        self.base_fee = 0  # wei, of the present block
+        self.volatility_terms: dict[int, VolatilityTerms] = {}  # by underlying
+        self.congestion = CongestionTerms(0, 0, 0, 0)
+        self._in_force: dict[InstrumentId, tuple[Terms, Ramp | None, int, Terms]] = {}
         self._undo: list[Change] = []
 
         self.terms: Table[InstrumentId, Terms | None] = self._table(None)
         for instrument, terms in instruments.items():
             self.terms[instrument] = terms
         self.settlements: Table[InstrumentId, Settlement] = self._table(Settlement())
+        self.ramps: Table[int, Ramp | None] = self._table(None)  # by underlying
+        self.estimates: Table[int, Estimate | None] = self._table(None)  # by underlying
         self.prices: Table[FeedId, StoredPrice | None] = self._table(None)
         self.ring: Table[tuple[FeedId, int], StoredPrice | None] = self._table(None)
 
@@ -211,6 +219,7 @@ class State:
         self._cells["escrow"] = 0
         self._cells["dust"] = 0
         self._cells["halt_ends"] = 0
+        self._cells["load"] = Load()
         self.debt_indices: Table[AccountId, int] = self._table(0)  # 0: none, or without interest
         self.debt_due: Table[AccountId, int] = self._table(0)  # unix seconds; 0: not marked
         self.deficits: Table[AccountId, Deficit | None] = self._table(None)
@@ -294,8 +303,18 @@ class State:
     def halt_ends(self, moment: int) -> None:
         self._cells["halt_ends"] = moment
 
-    def listed(self, instrument: InstrumentId) -> Terms:
-        """The terms of an instrument as of now; refused when it is not listed."""
+    @property
+    def load(self) -> Load:
+        """How full blocks are, by the last sample's look."""
+        load: Load = self._cells["load"]
+        return load
+
+    @load.setter
+    def load(self, load: Load) -> None:
+        self._cells["load"] = load
+
+    def as_set(self, instrument: InstrumentId) -> Terms:
+        """The terms of an instrument as the governor set them; refused when it is not listed."""
         terms = self.terms[instrument]
         if terms is None:
             raise Refused("instruments: unknown instrument")
@@ -307,6 +326,31 @@ class State:
         if self.now < end.at or terms.fill.status not in _AFTER:
             return terms
         return replace(terms, fill=replace(terms.fill, status=_AFTER[terms.fill.status]))
+
+    def listed(self, instrument: InstrumentId) -> Terms:
+        """The terms of an instrument in force now; refused when it is not listed."""
+        terms = self.as_set(instrument)
+        ramp = self.ramps[terms.risk.underlying]
+        known = self._in_force.get(instrument)
+        if known and known[0] is terms and known[1] is ramp and known[2] == self.now:
+            return known[3]
+        found = in_force(terms, ramp, self.now)
+        self._in_force[instrument] = (terms, ramp, self.now, found)
+        return found
+
+    def least_shock(self, underlying: int) -> int:
+        """The least shock of an underlying that has an instrument, ppm."""
+        return self._on(underlying).shock_ppm
+
+    def feed_of(self, underlying: int) -> FeedId:
+        """The feed of an underlying that has an instrument."""
+        return self._on(underlying).feed
+
+    def _on(self, underlying: int) -> UnderlyingTerms:
+        for _, terms in self.terms.items():
+            if terms is not None and terms.risk.underlying == underlying:
+                return terms.underlying
+        raise KeyError(f"underlying {underlying}: no instrument on it")
 
     def send(self, token: int, source: Address, target: Address, amount: int) -> None:
         """Move native units of a token between holders."""
