@@ -76,7 +76,7 @@ class Chooser:
             (self._move_collateral, 1.5),
             (self._request_deposit, 1.2),
             (self._request_redeem, 1.2),
-            (self._execute_requests, 1.5),
+            (self._execute_requests, 2.5),
             (self._lapse, 0.6),
             (self._claim, 2.5),
             (self._claim_returned, 0.4),
@@ -574,10 +574,20 @@ class Chooser:
         return Act("request_redeem", (who, amount, controller, owner, least))
 
     def _execute_requests(self) -> Act:
+        if self.rng.random() < 0.9 and not self._due(Side.ENTRY) + self._due(Side.EXIT):
+            return self.rng.choice((self._request_deposit, self._request_redeem, self._tick))()
         return Act("execute_requests", (self._asking(Side.ENTRY), self._asking(Side.EXIT)))
 
     def _lapse(self) -> Act:
         return Act("lapse_requests", (self._asking(Side.ENTRY), self._asking(Side.EXIT)))
+
+    def _due(self, side: Side) -> int:
+        """How many requests could be executed now, but for prices."""
+        now, requests = self.state.now, self.state.requests
+        return sum(
+            requests[side, one].due <= now <= requests[side, one].deadline
+            for one in self.scene.providers
+        )
 
     def _asking(self, side: Side) -> tuple[Address, ...]:
         rng = self.rng

@@ -13,6 +13,7 @@ from keeper.core.protocol.liquidations import Liquidated
 from keeper.core.protocol.state import Order
 from keeper.core.types import AccountId, Level, account_id, owner_of
 from keeper.core.units import WAD
+from tests.stateful import pool_laws
 from tests.stateful.twin import Act, Ended, Twin
 
 # After one of these the account that value left is above initial margin: where it stands in args.
@@ -33,6 +34,7 @@ class Before:
     accounts: dict[AccountId, Account]
     health: Assessment | None
     preview: Any  # what the lens says that the act will do
+    pool: pool_laws.Before
 
 
 class Laws:
@@ -48,7 +50,8 @@ class Laws:
             _, account, instrument, _ = act.args
             if state.positions[account, instrument].size:
                 health = clearing.assess(state, account, Level.ANY)
-        return Before(dict(state.accounts.items()), health, self._preview(act))
+        pool = pool_laws.before(state, act.name, act.args)
+        return Before(dict(state.accounts.items()), health, self._preview(act), pool)
 
     def after(self, act: Act, ended: Ended, before: Before) -> None:
         """Judge an act; Broken names the law."""
@@ -58,6 +61,7 @@ class Laws:
                 raise Broken(f"I-38 a refused act changed accounts: {act}")
             return
         self._bystanders(act, before)
+        pool_laws.after(self.state, act.name, act.args, ended.result, before.pool)
         place = _LEAVES.get(act.name)
         if place is not None:
             self._above_initial(act, act.args[place])

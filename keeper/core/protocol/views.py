@@ -4,16 +4,40 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from keeper.core import exposure
+from keeper.core import exposure, funding, market, pricing
 from keeper.core.exposure import LiquidationPrices
-from keeper.core.protocol import clearing
+from keeper.core.market import Market
+from keeper.core.protocol import clearing, debts, oracle
 from keeper.core.protocol.state import State
 from keeper.core.quotes import Quote
+from keeper.core.terms import Terms
 from keeper.core.types import AccountId, FeedId, InstrumentId, Level
 from keeper.core.units import to_wad
 
 SEARCHED = 1_000  # times the present price
 LAST_TICK = (1 << 56) - 1  # the largest mantissa of a price
+
+
+def nav(state: State) -> int:
+    """What the pool is worth at the stored prices and this moment, WAD: NAV of SPEC 5.11 as it
+    would be if debt and every instrument were accrued now."""
+    worth = state.lines.nav + debts.due(state)
+    for one in state.terms:
+        found = state.markets[one]
+        if not found.long_interest + found.short_interest:
+            continue
+        accrued, gap_due = funding.accrued(found, state.now)
+        worth += _mark(state, state.listed(one), accrued) - found.mark - gap_due
+    return worth
+
+
+def _mark(state: State, terms: Terms, accrued: Market) -> int:
+    if terms.settles:
+        return market.settled_mark(accrued, terms.settlement_wad)
+    index = oracle.price(state, terms.underlying.feed, Level.ANY).price_wad
+    seen = market.premium_net(accrued, state.now, state.parameters.forced_window_seconds)
+    fair = pricing.value(terms.risk, index).fair
+    return market.mark(accrued, fair, index, terms.fill.depth_wad, seen)
 
 
 def liquidation_prices(
