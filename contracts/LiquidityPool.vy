@@ -26,10 +26,12 @@ from contracts.interfaces import IDebts
 from contracts.interfaces import ILiquidityPool
 from contracts.interfaces import IMarkets
 from contracts.modules import requests
+from contracts.modules import shortfalls
 from contracts.modules import words
 
 initializes: ownable
 initializes: requests
+initializes: shortfalls
 initializes: erc20[ownable := ownable]
 
 exports: (ownable.owner, ownable.transfer_ownership)
@@ -49,8 +51,12 @@ exports: (
     erc20.eip712Domain,
 )
 exports: requests.__interface__
+exports: shortfalls.__interface__
 
 PPM: constant(uint256) = 10**6
+DUST: constant(uint256) = 10**18      # WAD: collateral below it is not worth a sale
+LEVEL_ANY: constant(uint256) = 0
+LEVEL_FRESH: constant(uint256) = 2
 VIRTUAL: constant(uint256) = 10**3    # shares and WAD quote that nobody owns: price 1 at first
 MAX_BATCH: constant(uint256) = requests.MAX_BATCH
 ENTRY: constant(uint256) = requests.ENTRY
@@ -195,6 +201,10 @@ def execute(
     nav: int256 = 0
     requirement: uint256 = 0
     nav, requirement = extcall CLEARINGHOUSE.mark_all(since)
+    marked: DynArray[bytes32, shortfalls.MAX_MARKS] = shortfalls._accounts
+    for account: bytes32 in marked:
+        shortfalls._mark(account, self._shortfall(account, LEVEL_ANY))
+    nav -= convert(shortfalls.marked, int256)
 
     fee_ppm: uint256 = self._load_policy().exit_fee_ppm
     taken: uint256 = 0
@@ -246,6 +256,20 @@ def lapse(
         if requests._has_lapsed(r):
             self._return_exit(controller, r, fee_ppm, LAPSED)
     return fees
+
+
+@external
+def mark(account: bytes32) -> uint256:
+    """
+    @notice Take what an account below nothing cannot pay out of NAV, until it is settled; or, when
+            it is short of nothing any more, back in. Whoever is marked is looked at again before
+            shares are made or burned, so that no mark is older than its price.
+    @return its shortfall, WAD
+    @custom:reverts pool: marks are full; oracle: stale price
+    """
+    amount: uint256 = self._shortfall(account, LEVEL_FRESH)
+    shortfalls._mark(account, amount)
+    return amount
 
 
 # ---------------------------------------------------------------- claims
@@ -439,7 +463,8 @@ def escrow() -> uint256:
 @reentrant
 def nav() -> int256:
     """
-    @notice The pool's net asset value as of each instrument's last accrual, WAD.
+    @notice The pool's net asset value as of each instrument's last accrual, WAD, less what
+            marked accounts are short of.
     """
     return self._nav()
 
@@ -729,7 +754,21 @@ def _nav() -> int256:
     mark: int256 = 0
     requirement: uint256 = 0
     line, mark, requirement = self._lines()
-    return line + mark + staticcall DEBTS.due()
+    return line + mark + staticcall DEBTS.due() - convert(shortfalls.marked, int256)
+
+
+@internal
+@view
+def _shortfall(account: bytes32, level: uint256) -> uint256:
+    """
+    @notice What an account is short of (docs/SPEC.md 9.6). Its tokens count twice, since a
+            haircut is no loss; who has nothing but a debt is a deficit, to be absorbed.
+    @return WAD
+    """
+    s: IClearinghouse.Assessment = staticcall CLEARINGHOUSE.assess(account, level)
+    if s.count == 0 and s.collateral < DUST:
+        return 0
+    return convert(max(-s.equity - convert(s.collateral, int256), 0), uint256)
 
 
 @internal

@@ -78,6 +78,7 @@ class Chooser:
             (self._request_redeem, 1.2),
             (self._execute_requests, 2.5),
             (self._lapse, 0.6),
+            (self._mark, 1.5),
             (self._claim, 2.5),
             (self._claim_returned, 0.4),
             (self._operator, 0.2),
@@ -588,6 +589,12 @@ class Chooser:
             requests[side, one].due <= now <= requests[side, one].deadline
             for one in self.scene.providers
         )
+
+    def _mark(self) -> Act:
+        marked = self.state.marked
+        if marked and self.rng.random() < 0.3:
+            return Act("mark", (self.rng.choice(marked),))
+        return Act("mark", (self._weak_account(),))
 
     def _asking(self, side: Side) -> tuple[Address, ...]:
         rng = self.rng

@@ -111,6 +111,7 @@ EXPECTED: dict[str, tuple[str, ...]] = {
         "oracle: stale price",
     ),
     "liquidate_many": ("all done", "none done", "some done"),
+    "mark": ("ok", "oracle: stale price"),
     "move_cash": (
         "ok",
         *_STALE,

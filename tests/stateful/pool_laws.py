@@ -12,7 +12,7 @@ from typing import Any
 
 from keeper.core import fills, funding, market
 from keeper.core.market import Market
-from keeper.core.protocol import clearing, oracle, views
+from keeper.core.protocol import clearing, liquidity, oracle, views
 from keeper.core.protocol.checks import Broken
 from keeper.core.protocol.liquidity import VIRTUAL
 from keeper.core.protocol.orders import Ending
@@ -33,6 +33,7 @@ class Before:
     """The pool before an act, and what else its laws compare with."""
 
     nav: int
+    worth: int  # NAV less the shortfalls marked, as of this moment
     supply: int
     sizes: dict[tuple[AccountId, InstrumentId], int]  # of positions that the act may trade
     markets: dict[InstrumentId, Market]  # of the same, accrued
@@ -50,6 +51,7 @@ def before(state: State, name: str, args: Sequence[Any]) -> Before:
     entries = args[0] if name in ("execute_requests", "lapse_requests") else ()
     return Before(
         nav=views.nav(state),
+        worth=_worth(state),
         supply=state.supply,
         sizes={key: state.positions[key].size for key in traded},
         markets={
@@ -73,10 +75,15 @@ def after(state: State, name: str, args: Sequence[Any], result: Any, then: Befor
     low, high = allowed(state, name, args, result, then)
     if not low <= jump <= high:
         raise Broken(f"I-35 NAV moved by {jump}, allowed {low} to {high}")
-    price_then = max(0, then.nav) + VIRTUAL, then.supply + VIRTUAL
-    price_now = max(0, then.nav + jump) + VIRTUAL, state.supply + VIRTUAL
+    price_then = max(0, then.worth) + VIRTUAL, then.supply + VIRTUAL
+    price_now = max(0, _worth(state)) + VIRTUAL, state.supply + VIRTUAL
     if name in SHARES and price_now[0] * price_then[1] < price_then[0] * price_now[1]:
         raise Broken(f"I-34 a share lost by {name}: from {price_then} to {price_now}")
+
+
+def _worth(state: State) -> int:
+    short = sum(liquidity.shortfall(state, one, Level.ANY) for one in state.marked)
+    return views.nav(state) - short
 
 
 def allowed(state: State, name: str, args: Sequence[Any], result: Any, then: Before) -> Range:
@@ -119,8 +126,8 @@ def _of_fill(state: State, order: Order, slot: int, then: Before) -> int:
     fee = fills.split_fee(terms, fills.trading_fee(terms, index, delta, was.net)).pool
     return (
         fee
-        + fills.notional(index, index, delta, seen, depth)
-        - fills.notional(today, today, delta, seen, depth)
+        + fills.notional(terms.value(index).fair, index, delta, seen, depth)
+        - fills.notional(terms.value(today).fair, today, delta, seen, depth)
     )
 
 

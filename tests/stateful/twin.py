@@ -18,7 +18,7 @@ from keeper.core import accounts, market, terms
 from keeper.core.interest import Credit, Curve
 from keeper.core.liquidation import Policy
 from keeper.core.margin import Haircut
-from keeper.core.protocol import checks, clearing, liquidations, views
+from keeper.core.protocol import checks, clearing, liquidations, liquidity, views
 from keeper.core.protocol.model import Protocol
 from keeper.core.protocol.state import (
     CLEARINGHOUSE,
@@ -304,6 +304,10 @@ class Twin:
         state, pool = self.state, self.world.pool
         _equal("supply", state.supply, pool.totalSupply())
         _equal("escrow", state.escrow, pool.escrow())
+        _equal("marked accounts", state.marked, tuple(pool.marked_accounts()))
+        for account in state.marked:
+            _equal("shortfall", state.shortfalls[account], pool.shortfall(account))
+        _equal("NAV", liquidity.nav(state), pool.nav())
         _equal("shares waiting", state.shares[POOL], pool.balanceOf(pool.address))
         for owner in self.owners:
             who = hexed(owner)
@@ -413,6 +417,7 @@ _POOL_ACTS = frozenset(
         "set_operator",
         "execute_requests",
         "lapse_requests",
+        "mark",
         "claim_deposit",
         "claim_mint",
         "claim_redeem",
@@ -559,6 +564,7 @@ def _calls(twin: Twin) -> dict[str, Callable[..., Any]]:
         "execute_requests": lambda entries, exits: pool.execute(
             [hexed(one) for one in entries], [hexed(one) for one in exits], sender=keeper
         ),
+        "mark": lambda account: pool.mark(account, sender=keeper),
         "lapse_requests": lambda entries, exits: pool.lapse(
             [hexed(one) for one in entries], [hexed(one) for one in exits], sender=keeper
         ),

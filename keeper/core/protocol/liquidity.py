@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from keeper.core.protocol import debts, markets
+from keeper.core.protocol import clearing, debts, markets
 from keeper.core.protocol.clearing import wad_of
 from keeper.core.protocol.state import (
     CLEARINGHOUSE,
@@ -16,11 +16,13 @@ from keeper.core.protocol.state import (
     Side,
     State,
 )
-from keeper.core.types import Address, require
-from keeper.core.units import ceil_div, ppm_ceil
+from keeper.core.types import AccountId, Address, Level, require
+from keeper.core.units import WAD, ceil_div, ppm_ceil
 
 VIRTUAL = 10**3  # shares, and WAD quote, that nobody owns: the first share costs 1
 MAX_AMOUNT = (1 << 96) - 1
+MAX_MARKS = 8  # accounts whose shortfalls one execution looks at
+DUST = WAD  # collateral below it is not worth a sale
 PROMPT_SHARE = 8  # of a window: what comes back of an execution in its first eighth pays no fee
 
 
@@ -95,20 +97,23 @@ def execute(state: State, entries: Sequence[Address], exits: Sequence[Address]) 
     since = max((_due(state, state.requests[one]) for one in pending), default=0)
     require(since != 0, "pool: no request is due")
     debts.accrue(state)
-    nav = markets.mark_all(state, since)[0] + debts.due(state)
+    markets.mark_all(state, since)
+    for account in state.marked:
+        _mark(state, account, shortfall(state, account, Level.ANY))
+    worth = nav(state)
     taken = fees = 0
     for controller in entries:
-        assets, fee = _enter(state, controller, nav)
+        assets, fee = _enter(state, controller, worth)
         taken += assets
         fees += fee
-        nav += wad_of(state, assets)
+        worth += wad_of(state, assets)
     _fund(state, taken + fees)
-    room = _room(state, nav)
+    room = _room(state, worth)
     released = 0
     for controller in exits:
-        assets = _leave(state, controller, nav, room)
+        assets = _leave(state, controller, worth, room)
         released += assets
-        nav -= wad_of(state, assets)
+        worth -= wad_of(state, assets)
         room -= wad_of(state, assets)
     if released:
         state.escrow += released
@@ -132,6 +137,53 @@ def lapse(state: State, entries: Sequence[Address], exits: Sequence[Address]) ->
         if request.amount and state.now > request.deadline:
             _return_exit(state, controller, request, fee_ppm)
     return fees
+
+
+def mark(state: State, account: AccountId) -> int:
+    """Take what an account cannot pay out of the worth of shares, or back in; its shortfall."""
+    amount = shortfall(state, account, Level.FRESH)
+    _mark(state, account, amount)
+    return amount
+
+
+def shortfall(state: State, account: AccountId, level: Level) -> int:
+    """What an account is short of, WAD (SPEC 9.6)."""
+    assessed = clearing.assess(state, account, level)
+    backing, _ = clearing.collateral_value(state, account, clearing.stored_prices(state, level))
+    if not state.accounts[account].book and backing < DUST:
+        return 0
+    return max(0, -assessed.equity - backing)
+
+
+def nav(state: State) -> int:
+    """NAV as of each last accrual with the interest due, less the shortfalls marked, WAD."""
+    return (
+        state.lines.nav
+        + debts.due(state)
+        - sum(state.shortfalls[account] for account in state.marked)
+    )
+
+
+def _mark(state: State, account: AccountId, amount: int) -> None:
+    """Put an account on the list, change what it is short of, or (0) take it off; a full list
+    gives up its smallest for a larger one."""
+    if not state.shortfalls[account] and amount:
+        if len(state.marked) == MAX_MARKS:
+            smallest = min(state.marked, key=state.shortfalls.__getitem__)
+            require(state.shortfalls[smallest] < amount, "pool: marks are full")
+            _unmark(state, smallest)
+        state.marked = (*state.marked, account)
+    if amount:
+        state.shortfalls[account] = amount
+    elif state.shortfalls[account]:
+        _unmark(state, account)
+
+
+def _unmark(state: State, account: AccountId) -> None:
+    """The last of the list takes the place of the one that leaves it."""
+    last = state.marked[-1]
+    state.marked = tuple(last if one == account else one for one in state.marked[:-1])
+    del state.shortfalls[account]
 
 
 def _enter(state: State, controller: Address, nav: int) -> tuple[int, int]:

@@ -118,6 +118,7 @@ class Protocol:
     set_operator = _act(liquidity.set_operator)
     execute_requests = _act(liquidity.execute)
     lapse_requests = _act(liquidity.lapse)
+    mark = _act(liquidity.mark)
     claim_deposit = _act(liquidity.deposit)
     claim_mint = _act(liquidity.mint)
     claim_redeem = _act(liquidity.redeem)

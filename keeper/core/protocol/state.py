@@ -235,6 +235,8 @@ class State:
         self.requests: Table[tuple[Side, Address], Request] = self._table(Request())
         self.claims: Table[tuple[Side, Address], Claim] = self._table(Claim())
         self.returned: Table[Address, int] = self._table(0)
+        self.shortfalls: Table[AccountId, int] = self._table(0)
+        self._cells["marked"] = ()
 
         self.wallets: Table[tuple[int, Address], int] = self._table(0)
         self._undo.clear()
@@ -284,6 +286,16 @@ class State:
     @escrow.setter
     def escrow(self, amount: int) -> None:
         self._cells["escrow"] = amount
+
+    @property
+    def marked(self) -> tuple[AccountId, ...]:
+        """Accounts whose shortfall is out of the worth of shares, as the pool lists them."""
+        accounts: tuple[AccountId, ...] = self._cells["marked"]
+        return accounts
+
+    @marked.setter
+    def marked(self, accounts: tuple[AccountId, ...]) -> None:
+        self._cells["marked"] = accounts
 
     @property
     def dust(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from keeper.core import exposure, funding, market, pricing
+from keeper.core import exposure, funding, market
 from keeper.core.exposure import LiquidationPrices
 from keeper.core.market import Market
 from keeper.core.protocol import clearing, debts, oracle
@@ -36,7 +36,7 @@ def _mark(state: State, terms: Terms, accrued: Market) -> int:
         return market.settled_mark(accrued, terms.settlement_wad)
     index = oracle.price(state, terms.underlying.feed, Level.ANY).price_wad
     seen = market.premium_net(accrued, state.now, state.parameters.forced_window_seconds)
-    fair = pricing.value(terms.risk, index).fair
+    fair = terms.value(index).fair
     return market.mark(accrued, fair, index, terms.fill.depth_wad, seen)
 
 
