@@ -290,7 +290,7 @@ def test_execute__the_first_share_costs_one(empty: World) -> None:
     assert empty.pool.totalAssets() == 123_456_789
 
 
-def test_execute__an_entry_below_its_minimum_is_returned_in_full(world: World, alice: str) -> None:
+def test_p12_an_entry_below_its_minimum_is_returned_in_full(world: World, alice: str) -> None:
     fair = shares_for(world, 500 * USD)
     world.request_entry(alice, 500, min_shares=fair + 1)
     supply, nav = world.pool.totalSupply(), world.pool.nav()
@@ -344,7 +344,7 @@ def test_execute__an_exit_gets_assets_at_the_nav_of_the_moment(world: World, ali
     assert world.usdc.balanceOf(alice) == 0
 
 
-def test_execute__an_exit_below_its_minimum_is_returned_in_full(world: World, alice: str) -> None:
+def test_p12_an_exit_below_its_minimum_is_returned_in_full(world: World, alice: str) -> None:
     own(world, alice, 5_000)
     shares = world.pool.balanceOf(alice)
     fair = assets_for(world, shares)
@@ -542,7 +542,7 @@ def test_execute__several_at_one_nav_get_what_each_would_alone(
     assert together[0][1] > 0
 
 
-def test_execute__several_exits_share_the_room(world: World, alice: str) -> None:
+def test_p13_several_exits_share_the_room(world: World, alice: str) -> None:
     own(world, alice, 8_000_000)
     world.pool.set_exit_terms(10_000_000, FEE_PPM, sender=world.governor)
     whale(world, BTC, 120)
@@ -966,9 +966,7 @@ def test_share__permit_works_on_this_chain(world: World, bob: str) -> None:
 # -- attacks
 
 
-def test_attack__tokens_sent_to_pool_or_clearinghouse_change_nothing(
-    world: World, alice: str
-) -> None:
+def test_p06_tokens_sent_to_pool_or_clearinghouse_change_nothing(world: World, alice: str) -> None:
     nav, price = world.pool.nav(), world.pool.convertToAssets(WAD)
     donate(world, 1_000_000 * USD)
     world.usdc.mint(world.clearinghouse.address, 1_000_000 * USD, sender=world.governor)
@@ -977,7 +975,7 @@ def test_attack__tokens_sent_to_pool_or_clearinghouse_change_nothing(
     assert entered(world, alice, 500) == (500 * USD, fair)
 
 
-def test_attack__inflating_the_first_share_costs_more_than_it_takes(empty: World) -> None:
+def test_p02_inflating_the_first_share_costs_more_than_it_takes(empty: World) -> None:
     """The attacker owns the first share and gives the pool money by the only way there is, the
     fee of an entry that lapses; the victim's loss to rounding is less than what that cost."""
     thief, victim = empty.wallet("alice"), empty.wallet("bob")
@@ -996,7 +994,7 @@ def test_attack__inflating_the_first_share_costs_more_than_it_takes(empty: World
     assert regained < gift
 
 
-def test_attack__a_price_known_before_the_request_is_executed_gains_nothing(
+def test_p04_a_price_known_before_the_request_is_executed_gains_nothing(
     world: World, alice: str
 ) -> None:
     """Who sees the pool about to win enters at the price after it, not before."""
@@ -1011,7 +1009,7 @@ def test_attack__a_price_known_before_the_request_is_executed_gains_nothing(
     assert gain < 5 * USD  # the funding of a minute, not a part of 500,000
 
 
-def test_attack__shares_do_not_jump_when_a_result_is_realised(world: World) -> None:
+def test_p04_shares_do_not_jump_when_a_result_is_realised(world: World) -> None:
     """NAV holds what traders have lost already, so entering before a close gains its fees only."""
     trader = whale(world, BTC, 100)
     world.post({BTC: 45_000, ETH: 2_500, SOL: 100})
@@ -1042,7 +1040,7 @@ def test_attack__in_and_out_at_still_prices_never_gains(world: World, seed: int)
         world.usdc.transfer(world.governor, world.usdc.balanceOf(holder), sender=holder)
 
 
-def test_attack__a_blocked_holder_blocks_nobody(hostile: World) -> None:
+def test_d01_d04_a_blocked_holder_blocks_nobody(hostile: World) -> None:
     alice, bob = hostile.wallet("alice"), hostile.wallet("bob")
     hostile.enter_pool(alice, 500)
     hostile.enter_pool(bob, 500)
