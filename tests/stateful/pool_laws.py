@@ -110,7 +110,7 @@ def allowed(state: State, name: str, args: Sequence[Any], result: Any, then: Bef
         low, high = _forced(state, name, args, result, then)
         return low - then.owing - DUST, high + then.recorded + DUST
     if name == "absorb":
-        return -then.owing, then.recorded
+        return -then.owing - DUST, then.recorded + DUST
     if name == "settle_positions":
         return -then.owing - DUST * len(args[0]), then.recorded + DUST * len(args[0])
     return -DUST, DUST
