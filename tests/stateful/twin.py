@@ -289,6 +289,39 @@ class Twin:
             self.world.lens.liquidation_price(account, instrument),
         )
 
+    def check_views(self, account: AccountId, order: Order | None) -> None:
+        """I-41: no view of an account, an instrument or the pool reverts, whatever the state."""
+        world, owner = self.world, hexed(Address(account[:20]))
+        lens, pool = world.lens, world.pool
+        asked: list[tuple[Any, tuple[Any, ...]]] = [
+            (lens.report, (account,)),
+            (lens.preview_withdraw, (account,)),
+            (world.liquidator.liquidatable, (account,)),
+            (pool.nav, ()),
+            (pool.totalAssets, ()),
+            (pool.policy, ()),
+            (pool.marked_accounts, ()),
+        ]
+        for one in self.instruments:
+            asked.append((lens.liquidation_price, (account, one)))
+            asked.append((lens.preview_liquidation, (account, one)))
+            asked.append((world.markets.indices, (one,)))
+        for feed in self.state.feeds:
+            asked.append((world.hub.state, (feed,)))
+        for side in Side:
+            asked.append((pool.request, (side, owner)))
+            asked.extend((pool.preview_request, (side, amount)) for amount in (0, 1, 10**24))
+        asked.extend((pool.convertToShares, (amount,)) for amount in (0, 1, 10**24))
+        asked.extend((pool.convertToAssets, (amount,)) for amount in (0, 1, 10**24))
+        if order is not None:
+            asked.append((lens.preview_order, (astuple(order),)))
+            asked.append((world.orders.order_id, (astuple(order),)))
+        for view, arguments in asked:
+            try:
+                view(*arguments)
+            except Revert as revert:
+                raise Difference(f"I-41 {view._name}{arguments} reverts: {revert}") from None
+
     def _check_order(self, order: Order) -> None:
         found = self.order_ids.get(order)
         if found is None:

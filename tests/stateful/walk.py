@@ -21,6 +21,7 @@ from tests.stateful.twin import Act, Ended
 SWEEP_EVERY = 100
 ASSESS_EVERY = 5
 PRICES_EVERY = 40
+VIEWS_EVERY = 50
 SHOWN = 12  # last acts of a failing walk
 
 
@@ -71,6 +72,12 @@ def step(stage: scene.Scene, laws: Laws, act: Act, number: int) -> Ended:
             one = held[number // PRICES_EVERY % len(held)]
             book = twin.state.accounts[one].book
             twin.check_liquidation_price(one, book[number // PRICES_EVERY % len(book)])
+    if number % VIEWS_EVERY == 0:
+        orders = [order for order, live in twin.state.orders.items() if live is not None]
+        twin.check_views(
+            stage.accounts[number // VIEWS_EVERY % len(stage.accounts)],
+            orders[number % len(orders)] if orders else None,
+        )
     if number % SWEEP_EVERY == 0:
         twin.sweep()
     return ended
