@@ -114,6 +114,7 @@ class DutySettings(Section):
     prices: bool = _key(True, "sign and post price reports")
     orders: bool = _key(True, "execute due orders, expire late ones")
     funding: bool = _key(True, "accrue instruments")
+    volatility: bool = _key(True, "sample volatility every five minutes")
     calls: bool = _key(True, "call accounts below the call line, clear the others")
     liquidations: bool = _key(True, "liquidate, and absorb what is left")
     debt_sales: bool = _key(

@@ -65,7 +65,7 @@ class Rounds:
         chosen = schedule.postings(
             index,
             {feed: [one.report for one in all_said] for feed, all_said in said.items()},
-            schedule.due_orders(index).wanting,
+            self._wanted(index),
             Posting(settings.deviation_ppm, settings.heartbeat_seconds),
         )
         chosen = [
@@ -87,6 +87,13 @@ class Rounds:
             sent += result is Result.SENT
         self._looked_at = looked_at
         return sent
+
+    def _wanted(self, index: Index) -> list[tuple[FeedId, int]]:
+        """(feed, time) of which the first slot at or after it is waited for."""
+        wanted = list(schedule.due_orders(index).wanting)
+        if self._config.duties.volatility:
+            wanted += schedule.due_samples(index).wanting
+        return wanted
 
     def _post(
         self,
@@ -136,6 +143,9 @@ class Rounds:
             due = plan.accruals(index, longest)
             for batch in _batches(due, 16):
                 sent += self._submit(self._desk.accrue(index, batch), head) is Result.SENT
+        if duties.volatility:
+            for one in schedule.due_samples(index).samples:
+                sent += self._submit(self._desk.sample(one), head) is Result.SENT
         return sent
 
     # urgent

@@ -1,4 +1,5 @@
-"""What time and prices make due: reports to post, orders to fill or expire, pool requests."""
+"""What time and prices make due: reports to post, orders to fill or expire, pool requests, samples
+of volatility."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from keeper.core.protocol.state import Order, Side
 from keeper.core.reports import PriceReport
 from keeper.core.types import Address, FeedId
 from keeper.core.units import PPM
+from keeper.core.volatility import CELL
 
 
 def filling_slot(book: Book, feed: FeedId, due: int, last: int) -> int | None:
@@ -61,6 +63,50 @@ def due_orders(book: Book) -> DueOrders:
 
 
 @dataclass(frozen=True, slots=True)
+class Sample:
+    """A cell's sample of an underlying's volatility."""
+
+    underlying: int
+    slot: int
+
+    @property
+    def cell(self) -> int:
+        return self.slot // CELL
+
+
+@dataclass(frozen=True, slots=True)
+class DueSamples:
+    """Cells that can have their sample now, and what the others want."""
+
+    samples: list[Sample]
+    wanting: list[tuple[FeedId, int]]  # (feed, start of the cell) whose slot is not posted yet
+
+
+def due_samples(book: Book) -> DueSamples:
+    """The two cells that are open, the older first: a younger sample shuts the older out."""
+    feeds = {
+        terms.risk.underlying: terms.underlying.feed
+        for _, terms in book.terms.items()
+        if terms is not None
+    }
+    found = DueSamples([], [])
+    present = book.now // CELL
+    for underlying, estimate in sorted(book.estimates.items()):
+        feed = feeds.get(underlying)
+        if estimate is None or feed is None:
+            continue
+        for cell in (present - 1, present):
+            if cell <= estimate.cell:
+                continue
+            slot = filling_slot(book, feed, cell * CELL, book.now)
+            if slot is None:
+                found.wanting.append((feed, cell * CELL))
+            elif slot // CELL == cell:
+                found.samples.append(Sample(underlying, slot))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
 class Posting:
     """When a price is worth a transaction."""
 
@@ -77,7 +123,7 @@ def postings(
     """Reports to post now, older slots first.
 
     The newest of a feed when its price moved, its heartbeat is over or every slot counts; and of
-    older slots those that orders wait for: the first at or after their due time.
+    older slots those that orders and samples wait for: the first at or after their due time.
     """
     chosen: dict[tuple[FeedId, int], PriceReport] = {}
     for feed, reports in said.items():

@@ -16,7 +16,7 @@ from keeper.core.fold import Book
 from keeper.core.plan import DebtSale, Target
 from keeper.core.protocol.state import Order
 from keeper.core.reports import SignedReport
-from keeper.core.schedule import DueRequests, Fill
+from keeper.core.schedule import DueRequests, Fill, Sample
 from keeper.core.types import AccountId, InstrumentId
 from keeper.edges import abi
 from keeper.edges.acts import Act
@@ -35,6 +35,7 @@ _GAS = {
     "absorb": (400_000, 0),
     "debt sale": (900_000, 0),
     "accrue": (80_000, 150_000),
+    "sample": (250_000, 0),
     "pool": (400_000, 400_000),
 }
 
@@ -182,6 +183,18 @@ class Desk:
             "accrue_debt",
             (),
             items=1,
+        )
+
+    def sample(self, one: Sample) -> Act:
+        """Give a cell its sample of volatility; nobody is paid for it."""
+        return self._act(
+            "sample",
+            f"{one.underlying}@{one.cell}",
+            "",  # a cell is sampled once
+            "Volatility",
+            "sample",
+            (one.underlying, one.slot),
+            payload={"slot": one.slot},
         )
 
     def pool(self, book: Book, due: DueRequests) -> list[Act]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +190,26 @@ def test_funding__accrued_on_schedule(node: nodes.Node, tmp_path: Path) -> None:
         story.step(10)
         assert story.runner.done("accrue") == 1
         watched(story)
+
+
+def test_volatility__sampled_once_a_cell_and_followed_from_logs(story: Story) -> None:
+    net, keeper = story.net, story.runner.keeper
+    for _ in range(4):
+        story.step(100)
+    for _ in range(3):
+        story.step(100)
+    sampled = story.runner.done("sample")
+    assert sampled in (6, 9)  # three underlyings, two or three cells
+    for underlying in (1, 2, 3):
+        found = net.view("Volatility", "estimate", underlying)
+        told = keeper.index.estimates[underlying]
+        assert told is not None
+        assert astuple(told) == tuple(found.values())
+        assert told.cell in (net.now // 300, net.now // 300 - 1)
+        ramp = keeper.index.ramps[underlying]
+        assert ramp is not None
+        assert astuple(ramp) == tuple(net.view("Instruments", "ramp", underlying).values())
+    watched(story)
 
 
 def test_debt__collateral_bought_at_the_discount(node: nodes.Node, tmp_path: Path) -> None:

@@ -17,10 +17,11 @@ from keeper.core.plan import Health
 from keeper.core.protocol.state import Commitment, Order, Parameters, Request, Side, Token
 from keeper.core.quotes import Feed, StoredPrice
 from keeper.core.reports import PriceReport
-from keeper.core.schedule import Posting
+from keeper.core.schedule import DueSamples, Posting, Sample
 from keeper.core.terms import FillTerms, LimitTerms, RiskTerms, Terms, UnderlyingTerms
 from keeper.core.types import AccountId, Address, FeedId, InstrumentId, Mode
 from keeper.core.units import WAD
+from keeper.core.volatility import CELL, Estimate
 
 FEED = FeedId(1)
 BTC, ALT = InstrumentId(1), InstrumentId(2)
@@ -335,6 +336,32 @@ def test_postings__older_slots_that_orders_wait_for(book: Book) -> None:
 
 
 # pool requests
+
+
+def test_due_samples__the_first_slot_of_each_open_cell_older_first(book: Book) -> None:
+    cell = NOW // CELL  # the book's price is 200 s into it
+    assert schedule.due_samples(book) == DueSamples([], [])  # nothing was started
+    book.estimates[1] = Estimate(0, cell - 2, 1, 1, 0)
+    book.estimates[9] = Estimate(0, cell - 2, 1, 1, 0)  # without an instrument
+    due = schedule.due_samples(book)
+    assert due == DueSamples([], [(FEED, (cell - 1) * CELL), (FEED, cell * CELL)])
+    store(book, cell * CELL + 5, 50_000, gap=6)
+    assert schedule.due_samples(book).samples == [Sample(1, cell * CELL + 5)]
+    store(book, cell * CELL - 100, 50_000, gap=299)
+    due = schedule.due_samples(book)
+    assert [one.slot for one in due.samples] == [cell * CELL - 100, cell * CELL + 5]
+    book.estimates[1] = Estimate(0, cell - 1, 1, 1, 0)
+    assert [one.cell for one in schedule.due_samples(book).samples] == [cell]
+    book.estimates[1] = Estimate(0, cell, 1, 1, 0)
+    assert schedule.due_samples(book) == DueSamples([], [])
+
+
+def test_due_samples__a_cell_without_a_slot_of_its_own_is_let_go(book: Book) -> None:
+    cell = NOW // CELL
+    book.estimates[1] = Estimate(0, cell - 2, 1, 1, 0)
+    store(book, cell * CELL + 5, 50_000, gap=400)  # the first since the cell before began
+    due = schedule.due_samples(book)
+    assert due == DueSamples([Sample(1, cell * CELL + 5)], [])
 
 
 def test_due_requests__at_prices_all_of_a_later_slot_and_fresh(book: Book) -> None:
