@@ -93,7 +93,7 @@ def test_printed_prices__an_hour_of_them_stays_within_the_ramps(world: World) ->
         hours = (world.evm.timestamp - begun) / HOUR
         assert shock(world) <= was * 1.2**hours + 1
         assert read(world)[0] <= sigma * 1.01**hours + 1
-    assert 180_000 < ramp(world).target(LEAST) <= 200_000  # the cap: what new risk pays meanwhile
+    assert 90_000 < ramp(world).target(LEAST) <= 100_000  # the cap: what new risk pays meanwhile
     assert estimate(world).fast <= max(36 * estimate(world).slow, 500_000**2)
 
 

@@ -1,0 +1,1 @@
+"""Studies of the parameters: what they would have done, by command."""
