@@ -110,7 +110,9 @@ class Plot:
             for player in batch:
                 self._fund(player)
                 for leg in player.role.legs:
-                    self._commit(player, leg.instrument, self._size(leg), slippage=SLIPPAGE)
+                    order = self._order(player, leg.instrument, self._size(leg), slippage=SLIPPAGE)
+                    self._top_up(player, self.stage.contracts["Lens"].preview_order(order))
+                    self.stage.send("order_commit", "Orders", "commit", (order,), player.wallet)
                 self.report(f"opening {player.role.name}: {player.role.plan}", 1)
             self._wait(self.terms.orders.delay_seconds)
         self.witness.look()
@@ -141,6 +143,11 @@ class Plot:
         if preview["missing"] == 0:
             raise StoryError(f"{player.role.name}: {leg.instrument} asks for no margin")
         return (Decimal(preview["missing"]) / WAD).quantize(Decimal("0.01"), ROUND_UP)
+
+    def _top_up(self, player: Player, preview: Mapping[str, Any]) -> None:
+        """What margin asks beyond the plan: it has moved since the figures were drawn up."""
+        if preview["missing"]:
+            self._deposit(player, Decimal(preview["missing"]) / WAD + 1, "deposit")
 
     # -- the market moves
 
@@ -206,8 +213,10 @@ class Plot:
         self._deposit(player, leg.notional / leverage + debt, "deposit")
         size = self._size(Leg(leg.instrument, long, leg.notional))
         order = self._order(player, leg.instrument, size, slippage=SLIPPAGE)
-        if self.stage.contracts["Lens"].preview_order(order)["refusal"]:
+        preview = self.stage.contracts["Lens"].preview_order(order)
+        if preview["refusal"]:
             return 0  # a deficit has stopped the instrument, say: the money goes home at the end
+        self._top_up(player, preview)
         self.stage.send("order_commit", "Orders", "commit", (order,), player.wallet)
         return 1
 
@@ -281,8 +290,9 @@ class Plot:
 
     def _repay(self, player: Player) -> None:
         debt = self.witness.index.accounts[player.account].debt
-        if debt:
-            self._deposit(player, Decimal(self._native_up(debt)) / 10**6, "deposit")
+        if debt:  # and what interest has run up since it was last settled: the rest goes home
+            paid = self._native_up(debt + debt // 1_000) + 10**6
+            self._deposit(player, Decimal(paid) / 10**6, "deposit")
 
     def _take_collateral(self, player: Player) -> None:
         vault = self.stage.contracts["Vault"]
