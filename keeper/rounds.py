@@ -120,6 +120,9 @@ class Rounds:
         healths = plan.survey(index)
         self._show(index, healths)
         sent = 0
+        if duties.calls:
+            for account in plan.top_ups(index):
+                sent += self._submit(self._desk.top_up(index, account), head) is Result.SENT
         if duties.liquidations:
             sent += self._liquidate(index, head, healths, seen_at)
         if duties.orders:

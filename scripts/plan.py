@@ -46,9 +46,10 @@ CONTRACTS = (
     "LiquidityPool",
     "Debts",
     "Volatility",
+    "TopUps",
     "Lens",
 )
-OWNED = CONTRACTS[:-1]  # each has an owner, who is the deployer until it hands over
+OWNED = CONTRACTS[:-2]  # each has an owner, who is the deployer until it hands over
 STEWARDED = ("Instruments", "Vault")  # where what only tightens need not wait
 
 NO_SOURCE = "0x" + "00" * 20

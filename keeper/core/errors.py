@@ -29,6 +29,8 @@ _TRANSIENT = frozenset(
         "pool: no request is due",
         "pool: not enough idle",
         "debt: in grace",
+        "topup: too soon",
+        "topup: not needed",
     }
 )
 

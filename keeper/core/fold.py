@@ -24,6 +24,7 @@ from keeper.core.protocol.state import (
     State,
     Table,
     Token,
+    TopUp,
 )
 from keeper.core.quotes import GAP_MAX, Feed, StoredPrice
 from keeper.core.ramps import Ramp
@@ -205,6 +206,23 @@ def _debt_due(book: Book, log: Log) -> None:
     book.debt_due[_account(log)] = log.args["since"]
 
 
+def _rule_set(book: Book, log: Log) -> None:
+    args = log.args
+    book.top_ups[_account(log)] = TopUp(
+        trigger_ppm=args["trigger_ppm"],
+        target_ppm=args["target_ppm"],
+        interval=args["interval"],
+        most=args["most"],
+        budget=args["budget"],
+    )
+
+
+def _topped_up(book: Book, log: Log) -> None:
+    account = _account(log)
+    rule = replace(book.top_ups[account], budget=log.args["budget"], last_at=log.time)
+    book.top_ups[account] = rule
+
+
 def _interest_accrued(book: Book, log: Log) -> None:
     args = log.args
     book.credit = Credit(
@@ -308,6 +326,8 @@ _HANDLERS: dict[str, Callable[[Book, Log], None]] = {
     "DeficitRecorded": _deficit_recorded,
     "DebtChanged": _debt_changed,
     "DebtDue": _debt_due,
+    "RuleSet": _rule_set,
+    "ToppedUp": _topped_up,
     "InterestAccrued": _interest_accrued,
     "CollateralChanged": _collateral_changed,
     "PricePosted": _price_posted,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from keeper.core import liquidation, margin
 from keeper.core.accounts import mode_of
 from keeper.core.fold import Book
-from keeper.core.protocol import clearing, debts
+from keeper.core.protocol import clearing, debts, topups
 from keeper.core.types import AccountId, InstrumentId, Level, Refused
 from keeper.core.units import PPM, to_wad
 
@@ -143,6 +143,18 @@ class DebtSale:
     place: int  # of the collateral token
     cash: int  # native settlement tokens to pay
     amount: int  # native units of the token to receive
+
+
+def top_ups(book: Book) -> list[AccountId]:
+    """Buckets that their owners' rules refill now."""
+    found = []
+    for account, rule in book.top_ups.items():
+        try:
+            if rule.budget and topups.wanted(book, account):
+                found.append(account)
+        except Refused:
+            continue
+    return sorted(found)
 
 
 def debt_marks(book: Book, healths: Iterable[Health]) -> list[AccountId]:

@@ -20,7 +20,7 @@ from keeper.core.accounts import Account, Position
 from keeper.core.fold import Book
 from keeper.core.interest import Credit
 from keeper.core.market import Lines, Market
-from keeper.core.protocol.state import Commitment, Deficit, Order, Request, Side
+from keeper.core.protocol.state import Commitment, Deficit, Order, Request, Side, TopUp
 from keeper.core.quotes import StoredPrice
 from keeper.core.ramps import Ramp
 from keeper.core.types import AccountId, Address, FeedId, InstrumentId
@@ -38,6 +38,7 @@ _TABLES: dict[str, tuple[Any, Any]] = {
     "collateral_total": (int, int),
     "debt_indices": (AccountId, int),
     "debt_due": (AccountId, int),
+    "top_ups": (AccountId, TopUp),
     "deficits": (AccountId, Deficit),
     "orders": (Order, Commitment),
     "order_ids": (bytes, Order),

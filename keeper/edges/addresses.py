@@ -20,6 +20,7 @@ CONTRACTS = (
     "Vault",
     "LiquidityPool",
     "Debts",
+    "TopUps",
 )
 
 

@@ -123,6 +123,19 @@ class Desk:
             seen_at=seen_at,
         )
 
+    def top_up(self, book: Book, account: AccountId) -> Act:
+        """Refill a bucket as its owner's rule says."""
+        rule = book.top_ups[account]
+        return self._act(
+            "call",
+            f"top up:{account.hex()}",
+            f"{_state(book, [account])}|{rule.last_at}|{rule.budget}",
+            "TopUps",
+            "top_up",
+            (account,),
+            payload={"budget": rule.budget},
+        )
+
     def mark_debt(self, book: Book, account: AccountId) -> Act:
         """Let the time of an account's debt sale run, or end it."""
         return self._act(

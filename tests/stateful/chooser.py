@@ -71,6 +71,8 @@ class Chooser:
             (self._absorb, 1.5),
             (self._repay, 2.5),
             (self._mark_debt, 1.2),
+            (self._set_top_up, 0.7),
+            (self._top_up, 2),
             (self._deposit_collateral, 3),
             (self._withdraw_collateral, 3),
             (self._move_collateral, 1.5),
@@ -455,6 +457,27 @@ class Chooser:
             if self.state.accounts[account].cash < 0 and not self.state.accounts[account].book
         ]
         return Act("absorb", (self.rng.choice(bare) if bare else self._account(),))
+
+    def _set_top_up(self) -> Act:
+        """Nearly always a rule that could be used."""
+        rng = self.rng
+        account = self._account()
+        trigger = rng.choice((10**6, 1_500_000, 4_000_000, 9_000_000))
+        target = trigger + rng.choice((1, 500_000, 1_000_000))
+        most, budget = (int(10 ** rng.uniform(6, 11)) for _ in range(2))
+        if rng.random() < 0.1:
+            trigger, target = rng.choice(((999_999, 2_000_000), (2_000_000, 2_000_000)))
+        if rng.random() < 0.1:
+            most, budget = rng.choice(((0, 1), (1, 0), (2**64, 1), (1, 2**64), (2**255, 2**255)))
+        interval = rng.choice((60, 60, 600, 59, 30 * 86_400 + 1))
+        caller = self._maybe_other(owner_of(account))
+        return Act("set_top_up", (caller, account, trigger, target, interval, most, budget))
+
+    def _top_up(self) -> Act:
+        ruled = [one for one, rule in self.state.top_ups.items() if rule.budget]
+        if not ruled or self.rng.random() < 0.1:
+            return Act("top_up", (self._account(),))
+        return Act("top_up", (min(ruled, key=self._cushion),))
 
     def _mark_debt(self) -> Act:
         """One that owes, or that is marked."""

@@ -220,6 +220,20 @@ EXPECTED: dict[str, tuple[str, ...]] = {
     ),
     "settle_instrument": ("ok", "instruments: not due", "oracle: slot not in ring"),
     "settle_positions": ("ok", "instruments: not settling"),
+    "set_top_up": (
+        "ok",
+        "account: not the owner",
+        "topup: bucket 0 is the source",
+        "topup: out of range",
+    ),
+    "top_up": (
+        "ok",
+        "oracle: stale price",
+        "topup: no rule",
+        "topup: not needed",
+        "topup: too little free",
+        "topup: too soon",
+    ),
     "transfer_shares": ("ok", "erc20: transfer amount exceeds balance"),
     "withdraw": (
         "ok",

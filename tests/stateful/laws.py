@@ -115,6 +115,8 @@ class Laws:
         if not changed:
             return
         part = set(_parties(act.args))
+        if act.name == "top_up":
+            part.add(account_id(owner_of(act.args[0]), 0))
         for account in changed:
             if account not in part:
                 raise Broken(f"I-21 {account.hex()} has no part in {act}")

@@ -240,6 +240,11 @@ class Twin:
             self.world.debts.index_of(account),
         )
         _equal(
+            f"rule of {account.hex()}",
+            astuple(self.state.top_ups[account]),
+            tuple(self.world.top_ups.rule(account)),
+        )
+        _equal(
             f"debt due of {account.hex()}",
             self.state.debt_due[account],
             self.world.liquidator.debt_due(account),
@@ -574,6 +579,10 @@ def _calls(twin: Twin) -> dict[str, Callable[..., Any]]:
         ),
         "liquidate_many": lambda who, targets: many(targets, who),
         "absorb": lambda account: liquidator.absorb(account, sender=keeper),
+        "set_top_up": lambda who, account, *rule: world.top_ups.set_rule(
+            account, *rule, sender=hexed(who)
+        ),
+        "top_up": lambda account: world.top_ups.top_up(account, sender=keeper),
         "mark_debt": lambda account: liquidator.mark_debt(account, sender=keeper),
         "repay_with_collateral": lambda who, account, place, cash, least: (
             liquidator.repay_with_collateral(account, token(place), cash, least, sender=hexed(who))

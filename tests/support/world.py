@@ -129,6 +129,7 @@ class World:
         self.vault = contracts["Vault"]
         self.pool = contracts["LiquidityPool"]
         self.debts = contracts["Debts"]
+        self.top_ups = contracts["TopUps"]
         self.lens = contracts["Lens"]
 
     def _configure(self) -> None:

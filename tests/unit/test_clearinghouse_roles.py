@@ -77,7 +77,7 @@ def test_deployment__scale_of_the_token(decimals: int, scale: int) -> None:
     arguments = "Coin", "COIN", decimals
     token = evm.deploy(build.artifact("TestToken", "cancun"), *arguments, sender=governor)
     artifact = build.artifact("Clearinghouse", "cancun")
-    house = evm.deploy(artifact, governor, token.address, *[NOBODY] * 7, sender=governor)
+    house = evm.deploy(artifact, governor, token.address, *[NOBODY] * 8, sender=governor)
     assert house.SCALE() == scale
 
 
@@ -88,7 +88,7 @@ def test_deployment__refuses_a_token_of_more_decimals_than_18() -> None:
     token = evm.deploy(build.artifact("TestToken", "cancun"), *arguments, sender=governor)
     with refused(""):
         artifact = build.artifact("Clearinghouse", "cancun")
-        evm.deploy(artifact, governor, token.address, *[NOBODY] * 7, sender=governor)
+        evm.deploy(artifact, governor, token.address, *[NOBODY] * 8, sender=governor)
 
 
 # -- the pool's acts, in the place of the LiquidityPool

@@ -24,6 +24,7 @@ from keeper.core.protocol import (
     oracle,
     orders,
     samples,
+    topups,
 )
 from keeper.core.protocol.state import CLEARINGHOUSE, SETTLEMENT, State
 from keeper.core.types import Address
@@ -106,6 +107,10 @@ class Protocol:
     absorb = _act(liquidations.absorb)
     mark_debt = _act(liquidations.mark_debt)
     repay_with_collateral = _act(liquidations.repay_with_collateral)
+
+    # TopUps
+    set_top_up = _act(topups.set_rule)
+    top_up = _act(topups.top_up)
 
     # Vault
     deposit_collateral = _act(collateral.deposit)

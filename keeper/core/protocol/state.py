@@ -65,6 +65,18 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
+class TopUp:
+    """An owner's rule that refills a bucket from bucket 0; budget 0 is none (SPEC 13)."""
+
+    trigger_ppm: int = 0  # of maintenance: equity below it is topped up
+    target_ppm: int = 0  # of maintenance: up to here
+    interval: int = 0  # seconds, at least, between two
+    last_at: int = 0  # unix seconds
+    most: int = 0  # micro-USD at once
+    budget: int = 0  # micro-USD in all
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """A promise to trade (SPEC 6.1)."""
 
@@ -221,6 +233,7 @@ class State:
         self._cells["halt_ends"] = 0
         self._cells["load"] = Load()
         self.debt_indices: Table[AccountId, int] = self._table(0)  # 0: none, or without interest
+        self.top_ups: Table[AccountId, TopUp] = self._table(TopUp())
         self.debt_due: Table[AccountId, int] = self._table(0)  # unix seconds; 0: not marked
         self.deficits: Table[AccountId, Deficit | None] = self._table(None)
         self.unpaid: Table[InstrumentId, int] = self._table(0)
