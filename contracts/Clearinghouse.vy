@@ -494,16 +494,14 @@ def pool_release(amount_native: uint256):
 
 
 @external
-def set_risk_engine(risk_engine: IRiskEngine):
+def adopt_risk_engine():
     """
-    @notice Choose the risk engine, for this contract and Markets at once.
-    @custom:reverts clearinghouse: no code there
+    @notice Put the risk engine in force that Markets has announced, for both at once.
+    @custom:reverts market: notice not over
     """
     ownable._check_owner()
-    assert risk_engine.address.is_contract, "clearinghouse: no code there"
-    self._risk_engine = risk_engine
-    extcall MARKETS.set_risk_engine(risk_engine.address)
-    log RiskEngineChanged(risk_engine=risk_engine.address)
+    self._risk_engine = IRiskEngine(extcall MARKETS.adopt_risk_engine())
+    log RiskEngineChanged(risk_engine=self._risk_engine.address)
 
 
 @external

@@ -11,7 +11,7 @@
 @custom:units money WAD; index and rates RAY = 10^27, per second; curve ppm, of a year
 @custom:signs amounts > 0 go to the account or line that they are named for
 @custom:rounding what is owed up, what is counted as due down (docs/ROUNDING.md)
-@custom:halt none: ceilings of 0 stop new debt
+@custom:halt none: ceilings of 0 stop new debt; the steward may lower an account's to 0 at once
 """
 
 from snekmate.auth import ownable
@@ -21,12 +21,15 @@ from contracts.interfaces import IDebts
 from contracts.interfaces import IMarkets
 from contracts.modules import interest
 from contracts.modules import scan
+from contracts.modules import stewardship
 from contracts.modules import words
 
 implements: IDebts
 initializes: ownable
+initializes: stewardship[ownable := ownable]
 
 exports: (ownable.owner, ownable.transfer_ownership)
+exports: (stewardship.steward, stewardship.set_steward)
 
 RAY: constant(uint256) = 10**27
 PPM: constant(uint256) = 10**6
@@ -167,12 +170,14 @@ def accrue() -> int256:
 @external
 def set_ceilings(cap_wad: uint256, share_ppm: uint256):
     """
-    @notice How much may be owed against collateral.
+    @notice How much may be owed against collateral. The steward may lower what one account may
+            owe; the share of all is the owner's alone, since the rate of interest follows it.
     @param cap_wad by one account, at most 10^9 USD
     @param share_ppm by all, of the pool line, at most 500,000
     @custom:reverts ownable: caller is not the owner; debts: out of range
     """
-    ownable._check_owner()
+    terms: Terms = self._load_terms()
+    stewardship._check(cap_wad <= terms.cap_wad and share_ppm == terms.share_ppm)
     assert cap_wad <= MAX_CAP and share_ppm <= MAX_SHARE_PPM, "debts: out of range"
     extcall CLEARINGHOUSE.accrue_debt()
     self._terms = (self._terms >> 120 << 120) | cap_wad | (share_ppm << 96)

@@ -48,6 +48,7 @@ MAX_GAP: constant(int256) = 2**56 - 1   # per unit and second: what its field ho
 MAX_FORCED: constant(int256) = 2**103 - 1          # units: what its field holds
 MAX_REQUIREMENT: constant(uint256) = 2**64 - 1     # micro-USD: what its field holds
 ADDRESS_MASK: constant(uint256) = 2**160 - 1
+NOTICE: constant(uint256) = 7 * 86_400   # seconds before another risk engine
 
 LEVEL_ANY: constant(uint256) = 0
 LEVEL_RECENT: constant(uint256) = 1
@@ -64,6 +65,11 @@ event SafetyChanged:
     forced_window: uint256
 
 
+event RiskEngineAnnounced:
+    risk_engine: address
+    at: uint256   # unix seconds, from when on it can be adopted
+
+
 event InsuranceCapChanged:
     instrument: indexed(uint256)
     cap_wad: uint256
@@ -76,6 +82,7 @@ _totals: uint256                                   # ledger_words.Totals
 _safety: uint256                                   # risk engine 160 | factor 24 | slice 24 | window 24
 insurance_cap: public(HashMap[uint256, uint256])   # WAD, the most for one deficit
 unpaid: public(HashMap[uint256, uint256])          # WAD, deficits that nobody paid
+_announced: uint256                                # risk engine 160 | moment 40
 _deficits: HashMap[bytes32, uint256]               # instrument 16 | unpaid WAD 112 | cap left WAD 112
 
 
@@ -390,16 +397,37 @@ def take_protocol(scale: uint256) -> uint256:
 
 
 @external
-def set_risk_engine(risk_engine: address):
+def adopt_risk_engine() -> address:
     """
-    @notice The Clearinghouse passes on the governor's choice, so that both ask the same engine.
+    @notice Put the announced risk engine in force; the Clearinghouse does the same in this call, so
+            that both ask one.
+    @return the risk engine
+    @custom:reverts market: notice not over
     """
     self._only_clearinghouse()
-    self._safety = (self._safety & ~ADDRESS_MASK) | convert(risk_engine, uint256)
+    word: uint256 = self._announced
+    assert word != 0 and block.timestamp >= word >> 160, "market: notice not over"
+    self._announced = 0
+    self._safety = (self._safety & ~ADDRESS_MASK) | (word & ADDRESS_MASK)
     self._log_safety()
+    return convert(word & ADDRESS_MASK, address)
 
 
 # ---------------------------------------------------------------- governor
+
+
+@external
+def announce_risk_engine(risk_engine: address):
+    """
+    @notice Say which risk engine comes next, a week before it can: who does not like what it will
+            ask has that time to leave. Announcing anew begins the week anew.
+    @custom:reverts market: no code there
+    """
+    ownable._check_owner()
+    assert risk_engine.is_contract, "market: no code there"
+    at: uint256 = block.timestamp + NOTICE
+    self._announced = convert(risk_engine, uint256) | (at << 160)
+    log RiskEngineAnnounced(risk_engine=risk_engine, at=at)
 
 
 @external
@@ -481,6 +509,16 @@ def ledger() -> (int256, uint256, uint256, int256, uint256):
         totals.mark,
         totals.requirement,
     )
+
+
+@external
+@view
+@reentrant
+def announced_engine() -> (address, uint256):
+    """
+    @return (the risk engine that comes next, unix seconds from when on); zeros: none
+    """
+    return convert(self._announced & ADDRESS_MASK, address), self._announced >> 160
 
 
 @external

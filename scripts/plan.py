@@ -50,7 +50,7 @@ CONTRACTS = (
     "Lens",
 )
 OWNED = CONTRACTS[:-2]  # each has an owner, who is the deployer until it hands over
-STEWARDED = ("Instruments", "Vault")  # where what only tightens need not wait
+STEWARDED = ("Instruments", "Debts", "Vault")  # where what only tightens need not wait
 
 NO_SOURCE = "0x" + "00" * 20
 PROBE = 1_000  # native units that a token's listing moves in and out

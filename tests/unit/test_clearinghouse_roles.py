@@ -130,31 +130,21 @@ def test_pool__marks_all_instruments(pool_world: World) -> None:
 # -- governor
 
 
-def test_set_risk_engine__for_both_contracts_at_once(world: World) -> None:
-    other = world.evm.deploy(
-        world.artifacts["RiskEngine"],
-        world.governor,
-        world.instruments.address,
-        world.hub.address,
-        world.markets.address,
-        sender=world.governor,
-    )
-    safety = world.markets.safety()
-    world.clearinghouse.set_risk_engine(other.address, sender=world.governor)
-    assert event(world, "RiskEngineChanged").args == (other.address,)
-    assert event(world, "SafetyChanged").args == (other.address, *safety[1:])
-    assert world.clearinghouse.risk_engine() == other.address
-    assert world.markets.safety() == (other.address, *safety[1:])
-
-
-def test_set_risk_engine__refusals(world: World) -> None:
-    set_engine = world.clearinghouse.set_risk_engine
-    engine = world.risk_engine.address
+def test_announce_risk_engine__refusals(world: World) -> None:
+    announce, engine = world.markets.announce_risk_engine, world.risk_engine.address
     with refused("ownable: caller is not the owner"):
-        set_engine(engine, sender=world.keeper)
+        announce(engine, sender=world.keeper)
     for nothing in (NOBODY, world.wallet("wallet")):
-        with refused("clearinghouse: no code there"):
-            set_engine(nothing, sender=world.governor)
+        with refused("market: no code there"):
+            announce(nothing, sender=world.governor)
+    with refused("market: notice not over"):
+        world.clearinghouse.adopt_risk_engine(sender=world.governor)
+    announce(engine, sender=world.governor)
+    world.evm.warp(6 * 86_400)
+    announce(engine, sender=world.governor)  # the week begins anew
+    world.evm.warp(2 * 86_400)
+    with refused("market: notice not over"):
+        world.clearinghouse.adopt_risk_engine(sender=world.governor)
     assert world.clearinghouse.risk_engine() == engine
     assert world.markets.safety()[0] == engine
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.refusals import refused
-from tests.support.staffed import NOBODY, Holder, House, event, usd
+from tests.support.staffed import Holder, House, event, usd
 from tests.support.world import BTC, World
 
 HUGE = 2**256 - 1
@@ -117,7 +117,7 @@ def test_take_protocol__of_nothing_is_nothing(house: House) -> None:
         ("absorb", (b"\x01" * 32, BTC, usd(1))),
         ("change_lines", (0, 0)),
         ("take_protocol", (10**12,)),
-        ("set_risk_engine", (NOBODY,)),
+        ("adopt_risk_engine", ()),
     ],
 )
 def test_markets__only_the_clearinghouse_may(
@@ -189,9 +189,11 @@ def test_governor__nobody_else_sets_a_figure(house: House) -> None:
             house.markets.set_insurance_cap(BTC, 0, sender=stranger)
 
 
-def test_set_risk_engine__keeps_the_other_figures(house: House) -> None:
+def test_adopt_risk_engine__keeps_the_other_figures(house: House) -> None:
     other = house.world.hub.address
-    house.markets.set_risk_engine(other, sender=house.sender)
+    house.markets.announce_risk_engine(other, sender=house.world.governor)
+    house.world.evm.warp(7 * 86_400)
+    assert house.markets.adopt_risk_engine(sender=house.sender) == other
     assert house.markets.safety() == (other, *SAFETY)
     assert event(house.world, "SafetyChanged").args == (other, *SAFETY)
 
