@@ -69,6 +69,15 @@ struct PositionReport:
     owed: int256        # WAD, funding and gap fee since it last settled
     below: uint256      # WAD, price of its underlying that liquidates, 0: none
     above: uint256
+    status: uint256     # of its instrument (docs/SPEC.md 10.1); 5 settles: no price moves it
+
+
+struct Life:
+    status: uint256         # of an instrument, as docs/SPEC.md 10.1; 6 closed: nothing is left open
+    moment: uint256         # unix seconds at which it goes on by itself, or since it settles; 0: none
+    value: uint256          # WAD, of a unit, once it settles
+    long_interest: int256   # WAD
+    short_interest: int256
 
 
 struct Report:
@@ -198,17 +207,41 @@ def report(account: bytes32) -> Report:
         line.value = wad_math._floor_div(p.size * convert(q.fair, int256), WAD)
         line.upnl = line.value - p.notional
         line.owed = self._owed(p)
+        line.status = terms._status(q.fill)
         feed: uint256 = terms._feed(q.underlying)
+        if line.status == terms.STATUS_SETTLING:
+            feed = 0  # none moves it
         place: uint256 = self._place_of(feed, feeds)
         if place < len(feeds):  # one underlying, one pair of prices
             line.below = r.positions[place].below
             line.above = r.positions[place].above
-        else:
+        elif feed != 0:
             r.level = min(r.level, (staticcall ORACLE_HUB.state(feed)).level)
             line.below, line.above = self._liquidation_prices(h, feed)
         feeds.append(feed)
         r.positions.append(line)
     return r
+
+
+@external
+@view
+def life(instrument: uint256) -> Life:
+    """
+    @notice Where in its life an instrument is, what comes next and when, and how much is open.
+    @custom:reverts instruments: unknown instrument
+    """
+    m: market_words.Market = self._market(instrument)
+    l: Life = Life(
+        status=staticcall INSTRUMENTS.status(instrument),
+        moment=0,
+        value=0,
+        long_interest=m.long_interest,
+        short_interest=m.short_interest,
+    )
+    l.moment, l.value = staticcall INSTRUMENTS.settlement(instrument)
+    if l.status == terms.STATUS_SETTLING and m.long_interest + m.short_interest == 0:
+        l.status = terms.STATUS_CLOSED
+    return l
 
 
 @external

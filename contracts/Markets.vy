@@ -447,6 +447,7 @@ def set_safety(pool_factor_ppm: uint256, pool_slice_ppm: uint256, forced_window:
         and forced_window >= 600
         and forced_window <= 1_000_000
     ), "market: figure out of range"
+    self._rebase_forced()
     self._safety = (
         (self._safety & ADDRESS_MASK)
         | (pool_factor_ppm << 160)
@@ -798,6 +799,26 @@ def _check_limits(instrument: uint256, net_before: int256, delta: int256, q: IRi
             net * 10**6 <= terms._premium_max_ppm(q.fill) * terms._depth(q.fill)
             and convert(totals.requirement * factor, int256) <= PPM * nav
         ), "fill: limit"
+
+
+@internal
+def _rebase_forced():
+    """
+    @notice Before another forced window: what the old one has let into the premium stays there,
+            and only what is left takes the new one's time.
+    """
+    risk: IRiskEngine = self._risk_engine()
+    for i: uint256 in range(staticcall risk.listed(), bound=MAX_INSTRUMENTS):
+        if not market_words._is_easing(self._markets[i + 1][0]):
+            continue
+        m: market_words.Market = self._accrued(i + 1)
+        m.forced = self._residual(m.forced, m.forced_at)
+        m.forced_at = block.timestamp
+        self._forced[i + 1] = market_words._pack_forced(m)
+        q: IRiskEngine.Quote = staticcall risk.mark(
+            i + 1, LEVEL_ANY, m.long_interest - m.short_interest
+        )
+        self._store(i + 1, q, m, 0, 0, 0)
 
 
 @internal

@@ -117,6 +117,9 @@ class DutySettings(Section):
     volatility: bool = _key(True, "sample volatility every five minutes")
     calls: bool = _key(True, "call accounts below the call line, clear the others")
     liquidations: bool = _key(True, "liquidate, and absorb what is left")
+    settlements: bool = _key(
+        True, "fix the value of delisted instruments and settle what is open in them"
+    )
     debt_sales: bool = _key(
         False, "buy collateral of debtors at a discount with the keeper's own money"
     )

@@ -27,6 +27,7 @@ from keeper.edges.telemetry import Metrics, logger
 MAX_POSTS = 8  # slots in one transaction
 CALLS = 4  # calls of accounts in one round: each is a transaction of its own
 EXPIRIES = 4  # likewise
+SETTLED = 16  # positions in one transaction
 
 T = TypeVar("T")
 
@@ -93,6 +94,8 @@ class Rounds:
         wanted = list(schedule.due_orders(index).wanting)
         if self._config.duties.volatility:
             wanted += schedule.due_samples(index).wanting
+        if self._config.duties.settlements:
+            wanted += schedule.endings(index).wanting
         return wanted
 
     def _post(
@@ -127,6 +130,8 @@ class Rounds:
             sent += self._liquidate(index, head, healths, seen_at)
         if duties.orders:
             sent += self._orders(index, head, seen_at)
+        if duties.settlements:
+            sent += self._settlements(index, head)
         if duties.calls:
             sent += self._calls(index, head, healths, seen_at)
             for account in plan.debt_marks(index, healths):
@@ -226,6 +231,19 @@ class Rounds:
             self._journal(index, head, "call", [_figures(one) for one in chosen],
                           [one.account.hex() for one in chosen])  # fmt: skip
         acts = [self._desk.call(index, one.account, seen_at) for one in chosen]
+        return sum(self._submit(act, head) is Result.SENT for act in acts)
+
+    def _settlements(self, index: Index, head: Header) -> int:
+        """Instruments at their end: their value first, then everybody's positions."""
+        due = schedule.endings(index)
+        if due.fixable or due.settling:
+            self._journal(
+                index, head, "settle", {"fixable": due.fixable},
+                [[one, [account.hex() for account in holders]] for one, holders in due.settling],
+            )  # fmt: skip
+        acts = [self._desk.fix_value(index, one, slot) for one, slot in due.fixable]
+        for one, holders in due.settling:
+            acts.extend(self._desk.settle(index, one, some) for some in _batches(holders, SETTLED))
         return sum(self._submit(act, head) is Result.SENT for act in acts)
 
     # with the keeper's own money

@@ -37,6 +37,7 @@ STATUS_HALTED: constant(uint256) = 2
 STATUS_DELISTING: constant(uint256) = 3  # reduce-only, until the moment that was announced
 STATUS_DUE: constant(uint256) = 4        # never stored: that moment has come, the price has not
 STATUS_SETTLING: constant(uint256) = 5   # worth its settlement value, for ever
+STATUS_CLOSED: constant(uint256) = 6     # never stored: it settles, and nothing of it is open
 
 MASK_8: constant(uint256) = 2**8 - 1
 MASK_14: constant(uint256) = 2**14 - 1

@@ -89,7 +89,7 @@ def liquidations(book: Book, healths: Iterable[Health]) -> list[Target]:
     targets = [
         Target(one.account, _heaviest(book, one.account), one.shortfall)
         for one in healths
-        if one.liquidatable and book.accounts[one.account].book
+        if one.liquidatable and _liquid(book, one.account)
     ]
     return sorted(targets, key=lambda one: (-one.shortfall, one.account))
 
@@ -101,7 +101,12 @@ def _heaviest(book: Book, account: AccountId) -> InstrumentId:
         terms, size = book.listed(instrument), book.positions[account, instrument].size
         return margin.scan_loss(size, _index_price(book, instrument), terms.underlying.shock_ppm)
 
-    return max(book.accounts[account].book, key=lambda one: (loss(one), -one))
+    return max(_liquid(book, account), key=lambda one: (loss(one), -one))
+
+
+def _liquid(book: Book, account: AccountId) -> list[InstrumentId]:
+    """Its positions that can be liquidated: those in instruments that are over are settled."""
+    return [one for one in book.accounts[account].book if not book.listed(one).over]
 
 
 def _index_price(book: Book, instrument: InstrumentId) -> int:

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from keeper.core.fold import Book
+from keeper.core.protocol.lifecycle import LATE
 from keeper.core.protocol.state import Order, Side
 from keeper.core.reports import PriceReport
-from keeper.core.types import Address, FeedId
+from keeper.core.types import AccountId, Address, FeedId, InstrumentId, Status
 from keeper.core.units import PPM
 from keeper.core.volatility import CELL
 
@@ -107,6 +108,38 @@ def due_samples(book: Book) -> DueSamples:
 
 
 @dataclass(frozen=True, slots=True)
+class Endings:
+    """Instruments that come to their end, by what they need now (SPEC 10)."""
+
+    fixable: list[tuple[InstrumentId, int]]  # and the slot whose price is their value; 0: any
+    settling: list[tuple[InstrumentId, list[AccountId]]]  # and who still has a position
+    wanting: list[tuple[FeedId, int]]  # (feed, moment) of those whose slot is not posted yet
+
+
+def endings(book: Book) -> Endings:
+    """Delisted instruments that are due, and positions of those that settle."""
+    found = Endings([], [], [])
+    for instrument in sorted(book.terms):
+        terms = book.listed(instrument)
+        feed, at = terms.underlying.feed, book.settlements[instrument].at
+        if terms.settles:
+            holders = [account for account, one in _holders(book) if one == instrument]
+            if holders:
+                found.settling.append((instrument, sorted(holders)))
+        elif terms.fill.status == Status.DUE:
+            slot = filling_slot(book, feed, at, book.now)
+            if slot is not None or book.now >= at + LATE:
+                found.fixable.append((instrument, slot or 0))
+            else:
+                found.wanting.append((feed, at))
+    return found
+
+
+def _holders(book: Book) -> list[tuple[AccountId, InstrumentId]]:
+    return [key for key, position in book.positions.items() if position.size]
+
+
+@dataclass(frozen=True, slots=True)
 class Posting:
     """When a price is worth a transaction."""
 
@@ -177,8 +210,9 @@ def due_requests(book: Book) -> DueRequests:
 def _oldest_slot(book: Book) -> int:
     """The newest slot that every instrument's price is at or after, if all are fresh; else −1."""
     oldest = book.now
-    for _, terms in book.terms.items():
-        if terms is None:
+    for instrument in book.terms:
+        terms = book.listed(instrument)
+        if terms.settles:  # worth the same at any price
             continue
         feed = terms.underlying.feed
         stored = book.prices[feed]

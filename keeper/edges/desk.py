@@ -37,6 +37,7 @@ _GAS = {
     "accrue": (80_000, 150_000),
     "sample": (250_000, 0),
     "pool": (400_000, 400_000),
+    "settle": (300_000, 400_000),
 }
 
 
@@ -208,6 +209,31 @@ class Desk:
             "sample",
             (one.underlying, one.slot),
             payload={"slot": one.slot},
+        )
+
+    def fix_value(self, book: Book, instrument: InstrumentId, slot: int) -> Act:
+        """Fix what a delisted instrument is worth for ever."""
+        return self._act(
+            "settle",
+            f"value of {instrument}",
+            str(slot),
+            "Markets",
+            "settle_instrument",
+            (instrument, slot),
+            payload={"slot": slot},
+        )
+
+    def settle(self, book: Book, instrument: InstrumentId, accounts: Sequence[AccountId]) -> Act:
+        """End positions of an instrument that settles."""
+        return self._act(
+            "settle",
+            f"{instrument}:{','.join(account.hex() for account in accounts)}",
+            _state(book, accounts),
+            "Liquidator",
+            "settle_positions",
+            (list(accounts), instrument),
+            items=len(accounts),
+            payload={"instrument": instrument},
         )
 
     def pool(self, book: Book, due: DueRequests) -> list[Act]:

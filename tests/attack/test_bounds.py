@@ -206,6 +206,33 @@ SETTERS: dict[str, Setter] = {
             "cross_grace": (0, DAY),
         },
     ),
+    "Liquidator.set_debt_timing": Setter(
+        lambda world: (0, 60), {"grace": (0, 7 * DAY), "rise": (60, 7 * DAY)}
+    ),
+    "Volatility.set_terms": Setter(
+        lambda world: (1, (10_000, 4_000_000, 6_000, 3_600, 100_000)),
+        {
+            "underlying": NUMBER,
+            "terms.floor_ppm": (10_000, 4_000_000),
+            "terms.stress_ppm": (10_000, 4_000_000),
+            "terms.z_milli": (1_000, 20_000),
+            "terms.horizon_seconds": (60, DAY),
+            "terms.cap_ppm": (1_000, 500_000),
+        },
+    ),
+    "Volatility.start": Setter(
+        lambda world: (unstarted(world), 500_000),
+        {"underlying": NUMBER, "sigma_ppm": (10_000, 4_000_000)},
+    ),
+    "Volatility.set_congestion": Setter(
+        lambda world: ((0, 0, DAY, 0),),
+        {
+            "terms.liquidation_seconds": (0, DAY),
+            "terms.delay_seconds": (0, DAY),
+            "terms.delay_max_seconds": (0, DAY),
+            "terms.by_age": (0, 1),
+        },
+    ),
     "Liquidator.set_debt_threshold": Setter(lambda world: (WAD,), {"threshold_wad": (0, 10**27)}),
     "Vault.list_token": Setter(
         lambda world: (new_token(world), 1, 200_000, 1, 1_000),
@@ -248,6 +275,13 @@ WITHOUT_FIGURES = {
 def bare_underlying(world: World) -> int:
     """One without instruments, of whose figures the rules ask no more than the bounds do."""
     return int(world.instruments.add_underlying(UNDERLYING, GAPS, sender=world.governor))
+
+
+def unstarted(world: World) -> int:
+    underlying = bare_underlying(world)
+    terms = (10_000, 10_000, 6_000, 3_600, 100_000)
+    world.contracts["Volatility"].set_terms(underlying, terms, sender=world.governor)
+    return underlying
 
 
 def shallow(world: World) -> int:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from keeper.core.terms import decode
 from keeper.core.types import Status
 from scripts import plan
 from scripts.build import ROOT
@@ -188,6 +190,28 @@ def test_l26_a_dearer_haircut_leaves_time(world: World) -> None:
     after = world.assess(account)
     assert before.equity - after.equity <= 10 * 2_500 * WAD * 51 // 1_000
     assert after.equity > int(after.maintenance)
+
+
+def test_l26_a_wider_shock_leaves_time(world: World) -> None:
+    """A governor doubles the least move that margin covers: at once it counts for new risk alone;
+    what keeps a position open follows by a fifth of itself an hour."""
+    account = world.account("holder")
+    world.deposit(account, 10_000)
+    world.open_position(account, BTC, 1)
+    before = world.assess(account)
+    gaps = tuple(world.instruments.underlying_gaps(1))
+    about = list(asdict(decode(*world.instruments.terms(BTC)).underlying).values())
+    about[1] *= 2
+    world.instruments.set_underlying(1, tuple(about), gaps, sender=world.governor)
+    at_once = world.assess(account)
+    assert at_once.maintenance == before.maintenance
+    assert at_once.initial > before.initial * 3 // 2
+    world.wait(3_600)
+    hour = world.assess(account)
+    assert before.maintenance < hour.maintenance <= before.maintenance * 121 // 100
+    assert not world.liquidator.liquidatable(account)
+    world.wait(8 * 3_600)
+    assert world.assess(account).maintenance > before.maintenance * 3 // 2  # in the end it is there
 
 
 def test_l26_what_could_liquidate_waits_for_the_timelock(world: World, timelock: Contract) -> None:

@@ -34,7 +34,13 @@ MATRIX: dict[str, dict[str, str]] = {
         "owner steward": "set_status set_caps",
         "guardian": "halt resume",
         "Markets": "settle",
+        "Volatility": "move",
     },
+    "Volatility": {
+        ANYONE: "sample",
+        "owner": "transfer_ownership set_terms start set_congestion",
+    },
+    "TopUps": {ANYONE: "top_up", "holder": "set_rule"},
     "RiskEngine": {"owner": "transfer_ownership set_margin_terms"},
     "Markets": {
         ANYONE: "accrue mark_all settle_instrument",
@@ -61,9 +67,10 @@ MATRIX: dict[str, dict[str, str]] = {
         "owner": "transfer_ownership set_timing set_buffer",
     },
     "Liquidator": {
-        ANYONE: "call liquidate liquidate_many settle_positions absorb repay_with_collateral",
+        ANYONE: "call liquidate liquidate_many settle_positions absorb mark_debt "
+        "repay_with_collateral",
         "itself": "liquidate_item",
-        "owner": "transfer_ownership set_call_terms set_debt_threshold",
+        "owner": "transfer_ownership set_call_terms set_debt_threshold set_debt_timing",
     },
     "Vault": {
         ANYONE: "deposit",
@@ -74,7 +81,7 @@ MATRIX: dict[str, dict[str, str]] = {
         "owner steward": "set_cap",
     },
     "LiquidityPool": {
-        ANYONE: "transfer approve permit setOperator execute lapse deposit/2 mint/2 "
+        ANYONE: "transfer approve permit setOperator mark execute lapse deposit/2 mint/2 "
         "redeem/2 withdraw/2 claim_returned/1",
         "holder": "requestDeposit/3 requestDeposit/4 requestRedeem/3 requestRedeem/4 deposit/3 "
         "mint/3 redeem/3 withdraw/3 claim_returned/2",
@@ -98,6 +105,7 @@ REFUSALS = (
     "debts: only clearinghouse",
     "instruments: only markets",
     "instruments: only guardian",
+    "instruments: only volatility",
     "vault: only liquidator",
     "liquidation: only a batch",
     "account: not the owner",
@@ -108,7 +116,16 @@ REFUSALS = (
     "AccessControlBadConfirmation",
     "TimelockUnauthorizedCaller",
 )
-COMPANIONS = ("Clearinghouse", "Markets", "Debts", "Orders", "Liquidator", "Vault", "LiquidityPool")
+COMPANIONS = (
+    "Clearinghouse",
+    "Markets",
+    "Debts",
+    "Orders",
+    "Liquidator",
+    "Vault",
+    "LiquidityPool",
+    "Volatility",
+)
 
 
 def changing(contract: Contract) -> dict[str, dict[str, Any]]:

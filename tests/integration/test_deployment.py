@@ -78,6 +78,25 @@ def test_deployer__has_no_power_left(book: Book) -> None:
         contract(book, "OracleHub").add_reporter(deployer, 3, {"from": deployer})
 
 
+def test_guardian__halts_without_waiting(book: Book) -> None:
+    instruments = contract(book, "Instruments")
+    with reverts("instruments: only guardian"):
+        instruments.halt([2], {"from": accounts[roles.GOVERNOR]})
+    instruments.halt([2], {"from": accounts[roles.GUARDIAN]})
+    assert instruments.status(2) == 2
+    chain.sleep(72 * 3_600)
+    chain.mine()
+    assert instruments.status(2) == 0
+
+
+def test_steward__tightens_without_waiting_and_loosens_nothing(book: Book) -> None:
+    governor, instruments = accounts[roles.GOVERNOR], contract(book, "Instruments")
+    instruments.set_status(3, 1, {"from": governor})
+    assert instruments.status(3) == 1
+    with reverts("ownable: caller is not the owner"):
+        instruments.set_status(3, 0, {"from": governor})
+
+
 def test_governor__acts_through_the_timelock_and_waits(book: Book) -> None:
     governor = accounts[roles.GOVERNOR]
     timelock, instruments = contract(book, "Timelock"), contract(book, "Instruments")

@@ -14,12 +14,20 @@ from keeper.core.interest import Credit, Curve
 from keeper.core.liquidation import Policy
 from keeper.core.margin import Haircut
 from keeper.core.plan import Health
-from keeper.core.protocol.state import Commitment, Order, Parameters, Request, Side, Token
+from keeper.core.protocol.state import (
+    Commitment,
+    Order,
+    Parameters,
+    Request,
+    Settlement,
+    Side,
+    Token,
+)
 from keeper.core.quotes import Feed, StoredPrice
 from keeper.core.reports import PriceReport
 from keeper.core.schedule import DueSamples, Posting, Sample
 from keeper.core.terms import FillTerms, LimitTerms, RiskTerms, Terms, UnderlyingTerms
-from keeper.core.types import AccountId, Address, FeedId, InstrumentId, Mode
+from keeper.core.types import AccountId, Address, FeedId, InstrumentId, Mode, Status
 from keeper.core.units import WAD
 from keeper.core.volatility import CELL, Estimate
 
@@ -375,3 +383,54 @@ def test_due_requests__at_prices_all_of_a_later_slot_and_fresh(book: Book) -> No
     book.now = NOW + 601
     found = schedule.due_requests(book)
     assert (found.lapsed_entries, found.lapsed_exits) == ([due], [early])
+
+
+# -- instruments at their end
+
+
+def delisted(book: Book, at: int, status: Status = Status.DELISTING, value: int = 0) -> None:
+    """BTC as governance has it told; ALT goes on."""
+    book.settlements[BTC] = Settlement(at=at, value=value)
+    book.terms[BTC] = replace(TERMS, fill=replace(TERMS.fill, status=status))
+
+
+def test_endings__wait_for_the_slot_that_is_the_value(book: Book) -> None:
+    delisted(book, NOW + 7)
+    assert schedule.endings(book) == schedule.Endings([], [], [])
+    book.now = NOW + 8
+    assert schedule.endings(book) == schedule.Endings([], [], [(FEED, NOW + 7)])
+    store(book, NOW + 10, 51_000)
+    book.now = NOW + 10
+    assert schedule.endings(book) == schedule.Endings([(BTC, NOW + 10)], [], [])
+
+
+def test_endings__a_day_later_any_price_will_do(book: Book) -> None:
+    delisted(book, NOW + 7)
+    book.now = NOW + 7 + 86_399
+    assert schedule.endings(book).fixable == []
+    book.now += 1
+    assert schedule.endings(book) == schedule.Endings([(BTC, 0)], [], [])
+
+
+def test_endings__whoever_has_a_position_is_settled(book: Book) -> None:
+    first, second = hold(book, "a", 10, btc=1), hold(book, "b", 10, btc=-1, alt=1)
+    hold(book, "c", 10, alt=1)
+    delisted(book, NOW, Status.SETTLING, 50_000 * WAD)
+    assert schedule.endings(book) == schedule.Endings([], [(BTC, [first, second])], [])
+
+
+def test_liquidations__not_of_what_is_settled_anyway(book: Book) -> None:
+    hold(book, "only that", -100, btc=-1)
+    both = hold(book, "both", 10, btc=5, alt=-0.3)
+    delisted(book, NOW, Status.SETTLING, 50_000 * WAD)
+    (target,) = plan.liquidations(book, plan.survey(book))
+    assert (target.account, target.instrument) == (both, ALT)
+
+
+def test_due_requests__ask_no_price_of_what_settles(book: Book) -> None:
+    delisted(book, NOW, Status.SETTLING, 50_000 * WAD)
+    book.terms[ALT] = replace(TERMS, fill=replace(TERMS.fill, status=Status.SETTLING))
+    book.settlements[ALT] = Settlement(at=NOW, value=WAD)
+    book.requests[Side.ENTRY, Address(b"p" * 20)] = Request(due=NOW, deadline=NOW + 9_999, amount=1)
+    book.now = NOW + 5_000  # no feed is fresh
+    assert schedule.due_requests(book).entries == [Address(b"p" * 20)]

@@ -20,6 +20,7 @@ from keeper.core.types import FeedId, InstrumentId, Level, Mode
 from keeper.core.units import PPM, WAD, ceil_div, mul_floor
 from tests.support.evm import GAS_LIMIT, Revert
 from tests.support.refusals import refused
+from tests.support.staffed import market_of, usd
 from tests.support.world import BTC, ETH, INSTRUMENTS, SOL, USD, World
 
 TICK = 10**10  # WAD of the feeds' 8 decimals
@@ -696,3 +697,37 @@ def test_preview_order__largest_size__is_refused_for_margin(world: World, trader
     assert preview.refusal == "account: not enough margin"
     with refused(preview.refusal):
         world.commit(order)
+
+
+# -- the life of an instrument
+
+
+def test_life__from_open_to_closed(world: World, trader: bytes) -> None:
+    lens, day = world.lens, 86_400
+    world.open_position(trader, BTC, "0.1")
+    world.open_position(trader, ETH, 1)
+    longs = market_of(world, BTC).long_interest
+    assert tuple(lens.life(BTC)) == (0, 0, 0, longs, 0)
+    world.instruments.halt([BTC], sender=world.guardian)
+    assert tuple(lens.life(BTC))[:2] == (2, world.evm.timestamp + 3 * day)
+    at = world.evm.timestamp + day
+    world.instruments.delist(BTC, at, sender=world.governor)
+    assert tuple(lens.life(BTC))[:3] == (3, at, 0)
+    world.evm.warp(at - 1 - world.evm.timestamp)
+    slot = world.post({BTC: 51_000, ETH: 2_500})
+    assert lens.life(BTC).status == 4
+    world.markets.settle_instrument(BTC, slot, sender=world.keeper)
+    assert tuple(lens.life(BTC)) == (5, world.evm.timestamp, usd(51_000), longs, 0)
+
+    # no feed moves it: it has no price to be liquidated at, and none can be stale
+    (line,) = [one for one in lens.report(trader).positions if one.instrument == BTC]
+    assert (line.status, line.below, line.above) == (5, 0, 0)
+    assert line.value == line.size * 51_000
+    world.evm.warp(100 * day)
+    world.post({ETH: 2_500})
+    assert lens.report(trader).level == 3
+
+    world.liquidator.settle_positions([trader], BTC, sender=world.keeper)
+    assert lens.life(BTC).status == 6
+    with refused("instruments: unknown instrument"):
+        lens.life(99)

@@ -384,3 +384,23 @@ def test_losses__only_the_clearinghouse_may(
     for stranger in (house.world.governor, house.world.keeper):
         with refused("market: only clearinghouse"):
             getattr(house.markets, act)(*arguments, sender=stranger)
+
+
+def test_set_safety__another_window_moves_only_what_is_still_out(
+    house: House, long: Holder
+) -> None:
+    """A setter accrues first: what the premium has seen of forced size it does not unsee."""
+    long.force(-4, PLENTY)
+    window = house.markets.safety()[3]
+    house.world.evm.warp(window // 2)
+    house.world.repost()
+    seen = house.market(BTC).forced * (window // 2 + 1) // window  # of a negative size
+    house.markets.set_safety(10**6, 0, 1_000_000, sender=house.world.governor)
+    state = house.market(BTC)
+    assert state.forced_at == house.world.evm.timestamp
+    assert abs(state.forced - (-usd(4) - seen)) <= 1
+    assert state.easing == 1
+    house.world.evm.warp(1_000_000)
+    house.world.repost()
+    house.accrue(BTC)
+    assert house.market(BTC).easing == 0
