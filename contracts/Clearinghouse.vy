@@ -198,12 +198,12 @@ def move_position(source: bytes32, target: bytes32, instrument: uint256):
 @external
 def set_mode(account: bytes32, mode: uint256):
     """
-    @notice Choose 1 isolated or 2 cross for a bucket.
+    @notice Choose 1 isolated, 2 cross or 3 portfolio for a bucket.
     @custom:reverts account: not the owner; account: below initial margin;
                     risk: mode not available; risk: isolated holds one
     """
     self._only_owner(account)
-    assert mode == 1 or mode == 2, "risk: mode not available"
+    assert mode >= 1 and mode <= 3, "risk: mode not available"
     a: account_words.Account = account_words._unpack(self._accounts[account])
     a.mode = mode
     self._store_flags(account, a)

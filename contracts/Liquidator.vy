@@ -36,6 +36,7 @@ PPM: constant(uint256) = 10**6
 RATE: constant(uint256) = 10**12
 LEVEL_FRESH: constant(uint256) = 2
 MODE_ISOLATED: constant(uint256) = 1
+MODE_PORTFOLIO: constant(uint256) = 3
 MAX_BATCH: constant(uint256) = 64
 MASK_32: constant(uint256) = 2**32 - 1
 
@@ -154,11 +155,13 @@ def call(account: bytes32):
 @external
 def liquidate(account: bytes32, instrument: uint256, max_size: uint256) -> uint256:
     """
-    @notice Close as much of a position as brings its account back to plain initial margin.
+    @notice Close as much of a position as brings its account back to plain initial margin; of a
+            portfolio above the hard level only a position whose close raises its health.
     @param max_size WAD, the most to close; any large number for all that is needed
     @return the liquidator's reward, WAD, as cash of bucket 0
     @custom:reverts liquidation: own account; liquidation: not liquidatable;
-                    liquidation: nothing to close; account: no such position; oracle: stale price
+                    liquidation: nothing to close; liquidation: health would fall;
+                    account: no such position; oracle: stale price
     """
     return self._liquidate(account, instrument, max_size, msg.sender)
 
@@ -455,12 +458,22 @@ def _is_liquidatable(s: IClearinghouse.Assessment) -> bool:
     """
     if s.equity >= convert(s.maintenance, int256):
         return False
-    terms: CallTerms = self._load_terms()
-    if s.equity * convert(PPM, int256) < convert(terms.hard_ppm * s.maintenance, int256):
+    if self._is_hard(s):
         return True
+    terms: CallTerms = self._load_terms()
     if self._grace(s.mode, terms) == 0:
         return True
     return s.called and block.timestamp >= s.deadline
+
+
+@internal
+@view
+def _is_hard(s: IClearinghouse.Assessment) -> bool:
+    """
+    @notice Whether health is below the level at which nobody has any grace
+    """
+    hard_ppm: uint256 = self._load_terms().hard_ppm
+    return s.equity * convert(PPM, int256) < convert(hard_ppm * s.maintenance, int256)
 
 
 @internal
@@ -489,9 +502,43 @@ def _size(
     if (held - size) * r.index < r.minimum * WAD:
         size = held
     assert size > 0 and size <= max_size, "liquidation: nothing to close"
+    delta: int256 = convert(size, int256)
     if r.size > 0:
-        return -convert(size, int256)
-    return convert(size, int256)
+        delta = -delta
+    if s.mode == MODE_PORTFOLIO and s.count > 1 and not self._is_hard(s):
+        assert self._improves(risk, account, instrument, delta, s, r), "liquidation: health would fall"
+    return delta
+
+
+@internal
+@view
+def _improves(
+    risk: IRiskEngine,
+    account: bytes32,
+    instrument: uint256,
+    delta: int256,
+    s: IClearinghouse.Assessment,
+    r: IRiskEngine.Relief,
+) -> bool:
+    """
+    @notice Whether health rises when a portfolio closes part of a position at the full price of
+            a liquidation: what is closed may have hedged the rest.
+    """
+    after: DynArray[IRiskEngine.Position, 16] = staticcall CLEARINGHOUSE.positions(account)
+    for i: uint256 in range(len(after), bound=16):
+        if after[i].instrument == instrument:
+            after[i].size += delta
+            if after[i].size == 0:
+                last: IRiskEngine.Position = after.pop()
+                if i < len(after):
+                    after[i] = last
+            break
+    needed: IRiskEngine.Requirement = staticcall risk.requirement(
+        s.mode, after, LEVEL_FRESH, 0, 0
+    )
+    turnover: uint256 = scan._ceil_div(convert(abs(delta), uint256) * r.index, WAD)
+    left: int256 = s.equity - convert(scan._ceil_div(turnover * r.cost, RATE), int256)
+    return left * convert(s.maintenance, int256) > s.equity * convert(needed.maintenance, int256)
 
 
 @internal

@@ -3,8 +3,8 @@
 """
 @title RiskEngine
 @notice One margin question: what must this book hold, at first and to stay open? Isolated,
-        cross and (later) portfolio margin are parameters of the same answer. It keeps no
-        account's number and moves no money; the governor may replace it with notice.
+        cross and portfolio margin are parameters of the same answer. It keeps no account's
+        number and moves no money; the governor may replace it with notice.
 @dev Called by the Clearinghouse with positions it has read; reads terms from Instruments
      and prices from the OracleHub, one call each.
 @custom:units sizes, prices, money WAD; rates ppm
@@ -38,6 +38,7 @@ LEVEL_FRESH: constant(uint256) = 2
 LEVEL_TIGHT: constant(uint256) = 3
 MODE_ISOLATED: constant(uint256) = 1
 MODE_CROSS: constant(uint256) = 2
+MODE_PORTFOLIO: constant(uint256) = 3
 MAX_WEIGHT: constant(uint256) = 10**6  # gains never count for more than they are
 
 INSTRUMENTS: public(immutable(IInstruments))
@@ -116,7 +117,8 @@ def requirement(
 ) -> IRiskEngine.Requirement:
     """
     @notice What a book must hold (docs/SPEC.md 7).
-    @param mode 1 isolated: at most one instrument; 2 cross: every instrument on its own
+    @param mode 1 isolated: at most one instrument; 2 cross: every instrument on its own;
+           3 portfolio: netted inside an underlying, offset between those of a cluster
     @param level freshness that the prices of the book must have
     @param feed the one whose stored price is replaced; 0: none
     @param price WAD, in its place
@@ -378,8 +380,8 @@ def _requirement(
     @param valued with uPnL, what is owed, and confidence; else they are 0
     @return (requirement, what confidence adds to its initial margin)
     """
-    assert mode == MODE_ISOLATED or mode == MODE_CROSS, "risk: mode not available"
-    assert mode == MODE_CROSS or len(book) <= 1, "risk: isolated holds one"
+    assert mode >= MODE_ISOLATED and mode <= MODE_PORTFOLIO, "risk: mode not available"
+    assert mode != MODE_ISOLATED or len(book) <= 1, "risk: isolated holds one"
     if len(book) == 0:
         return empty(IRiskEngine.Requirement), 0
 
@@ -388,6 +390,8 @@ def _requirement(
     underlyings: uint256[16] = empty(uint256[16])
     words: uint256[16] = empty(uint256[16])
     losses: uint256[16] = empty(uint256[16])
+    nets: int256[16] = empty(int256[16])        # net size; then, of a portfolio, exposure
+    indexes: uint256[16] = empty(uint256[16])
     gains: int256[16] = empty(int256[16])
     r: IRiskEngine.Requirement = empty(IRiskEngine.Requirement)
     add_ons: uint256 = 0
@@ -420,7 +424,11 @@ def _requirement(
             lines += 1
             underlyings[line] = underlying
             words[line] = word
-        losses[line] += scan._future_loss(size, index, terms._shock_ppm(word))
+            indexes[line] = index
+        if mode == MODE_PORTFOLIO:
+            nets[line] += p.size
+        else:
+            losses[line] += scan._future_loss(size, index, terms._shock_ppm(word))
         if valued:
             confidence += scan._share(size, index, quotes._conf_ppm(stored))
             fair: int256 = convert(pricing._fair(terms._kind(risk), index), int256)
@@ -430,6 +438,10 @@ def _requirement(
     weight: int256 = -1  # read once, and only when there is a gain to weigh
     for j: uint256 in range(lines, bound=16):
         word: uint256 = words[j]
+        if mode == MODE_PORTFOLIO:
+            net: uint256 = convert(abs(nets[j]), uint256)
+            losses[j] = scan._future_loss(net, indexes[j], terms._shock_ppm(word))
+            nets[j] = scan._future_exposure(nets[j], indexes[j], terms._shock_ppm(word))
         add_ons += scan._concentration(
             losses[j], terms._shock_ppm(word), terms._concentration_ppm(word), terms._liquidity(word)
         )
@@ -451,7 +463,58 @@ def _requirement(
     r.maintenance += add_ons
     r.plain_initial += add_ons
     r.initial += r.plain_initial + confidence
+    if mode == MODE_PORTFOLIO and lines > 1:
+        offset: uint256 = 0
+        weighted: uint256 = 0
+        offset, weighted = self._offset(lines, underlyings, nets)
+        r.maintenance -= offset
+        r.plain_initial -= weighted
+        if level != LEVEL_RECENT:  # a feed that is no longer fresh offsets no new risk
+            r.initial -= weighted
     return r, confidence
+
+
+@internal
+@view
+def _offset(
+    lines: uint256, underlyings: uint256[16], exposures: int256[16]
+) -> (uint256, uint256):
+    """
+    @notice What underlyings of a cluster take off each other's losses (docs/OPTIONS.md O.7).
+    @param lines how many underlyings
+    @param exposures WAD, > 0 gains when the price rises
+    @return (off maintenance, off plain initial), WAD, rounded down
+    """
+    words: uint256[16] = empty(uint256[16])
+    for j: uint256 in range(lines, bound=16):
+        if exposures[j] != 0:
+            words[j] = staticcall INSTRUMENTS.underlying_terms(underlyings[j])
+    offset: uint256 = 0
+    weighted: uint256 = 0
+    for j: uint256 in range(lines, bound=16):
+        cluster: uint256 = terms._cluster(words[j])
+        if cluster == 0:
+            continue
+        longs: uint256 = 0
+        shorts: uint256 = 0
+        rho: uint256 = PPM
+        factor: uint256 = max_value(uint256)
+        for i: uint256 in range(lines - j, bound=16):
+            word: uint256 = words[j + i]
+            if terms._cluster(word) != cluster:
+                continue
+            words[j + i] = 0  # counted
+            rho = min(rho, terms._rho_ppm(word))
+            factor = min(factor, terms._factor_ppm(word))
+            if exposures[j + i] > 0:
+                longs += convert(exposures[j + i], uint256)
+            else:
+                shorts += convert(-exposures[j + i], uint256)
+        if longs > 0 and shorts > 0:
+            one: uint256 = scan._offset(min(longs, shorts), rho)
+            offset += one
+            weighted += one * factor // PPM
+    return offset, weighted
 
 
 @internal

@@ -45,6 +45,32 @@ def _future_loss(size: uint256, index: uint256, shock_ppm: uint256) -> uint256:
 
 @internal
 @pure
+def _future_exposure(size: int256, index: uint256, shock_ppm: uint256) -> int256:
+    """
+    @notice What a shock surely brings a net size of futures, signed as it is, towards 0
+    """
+    shocked: uint256 = convert(abs(size), uint256) * index * shock_ppm // (WAD * PPM)
+    if size < 0:
+        return -convert(shocked, int256)
+    return convert(shocked, int256)
+
+
+@internal
+@pure
+def _offset(smaller: uint256, rho_ppm: uint256) -> uint256:
+    """
+    @notice 2 phi of the smaller side of a cluster, phi = 1 - sqrt((1 - rho) / 2): covers every
+            correlation whose pairs are at least rho; rounded down
+    """
+    half: uint256 = (PPM - rho_ppm) * WAD * WAD
+    root: uint256 = isqrt(half // (2 * PPM))
+    if root * root * 2 * PPM < half:
+        root += 1
+    return 2 * (WAD - root) * smaller // WAD
+
+
+@internal
+@pure
 def _concentration(loss: uint256, shock_ppm: uint256, k_ppm: uint256, liquidity: uint256) -> uint256:
     """
     @notice k * n * max(0, n / Lq - 1) with n = loss / shock

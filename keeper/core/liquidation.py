@@ -50,9 +50,14 @@ def liquidatable(
     """Whether positions of the account may be closed by anyone (SPEC 8.2)."""
     if assessed.equity >= assessed.maintenance:
         return False
-    if assessed.equity * PPM < policy.hard_ppm * assessed.maintenance:
+    if below_hard(assessed, policy):
         return True
     return policy.grace(mode) == 0 or (called and now >= deadline)
+
+
+def below_hard(assessed: Assessment, policy: Policy) -> bool:
+    """Whether health is below the level at which nobody has any grace."""
+    return assessed.equity * PPM < policy.hard_ppm * assessed.maintenance
 
 
 def relief(terms: Terms, exposure: int) -> int:

@@ -230,9 +230,13 @@ def requirement(
     terms_of: Callable[[InstrumentId], Terms],
     price_of: Callable[[FeedId], Quote],
     upnl_ppm: int,
+    stale: bool = False,
 ) -> Requirement:
-    """What `book` must hold in `mode`, at the prices that `price_of` answers (SPEC 7.1-7.8)."""
-    require(mode in (Mode.ISOLATED, Mode.CROSS), "risk: mode not available")
+    """What `book` must hold in `mode`, at the prices that `price_of` answers (SPEC 7.1-7.8).
+
+    `stale`: prices may be, as at level RECENT: none of them offsets new risk.
+    """
+    require(mode is not Mode.DEFAULT, "risk: mode not available")
     book = tuple(book)
     # what settles is moved by no price: nothing to cover, a gain counts in full
     settled = [held for held in book if terms_of(held.instrument).settles]
@@ -242,7 +246,7 @@ def requirement(
     )
     require(mode is not Mode.ISOLATED or len(book) <= 1, "risk: isolated holds one")
     live = [held for held in book if held not in settled] if settled else book
-    parts = measure(mode, live, terms_of, price_of)
+    parts = measure(mode, live, terms_of, price_of, lambda _: stale)
     gains = [line.gain for line in parts.lines.values()]
     return Requirement(
         maintenance=parts.maintenance,

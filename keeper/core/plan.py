@@ -13,7 +13,7 @@ from keeper.core import liquidation, margin
 from keeper.core.accounts import mode_of
 from keeper.core.fold import Book
 from keeper.core.protocol import clearing, debts, topups
-from keeper.core.types import AccountId, InstrumentId, Level, Refused
+from keeper.core.types import AccountId, InstrumentId, Level, Mode, Refused
 from keeper.core.units import PPM, to_wad
 
 
@@ -87,11 +87,27 @@ def liquidations(book: Book, healths: Iterable[Health]) -> list[Target]:
     Shortfall is in USD, so that deep and large come before deep and small.
     """
     targets = [
-        Target(one.account, _heaviest(book, one.account), one.shortfall)
+        Target(one.account, _chosen(book, one.account), one.shortfall)
         for one in healths
         if one.liquidatable and _liquid(book, one.account)
     ]
     return sorted(targets, key=lambda one: (-one.shortfall, one.account))
+
+
+def _chosen(book: Book, account: AccountId) -> InstrumentId:
+    """The position to close first: of a portfolio the one without which it needs least, so that no
+    hedge is closed before what it hedges; else the one that weighs most."""
+    if mode_of(account, book.accounts[account]) is not Mode.PORTFOLIO:
+        return _heaviest(book, account)
+    held = clearing.book_of(book, account)
+    prices = clearing.stored_prices(book, Level.ANY)
+
+    def without(instrument: InstrumentId) -> int:
+        rest = [one for one in held if one.instrument != instrument]
+        upnl_ppm = book.parameters.upnl_ppm
+        return margin.requirement(Mode.PORTFOLIO, rest, book.listed, prices, upnl_ppm).maintenance
+
+    return min(book.accounts[account].book, key=lambda one: (without(one), one))
 
 
 def _heaviest(book: Book, account: AccountId) -> InstrumentId:

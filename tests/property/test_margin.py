@@ -88,9 +88,9 @@ def test_gains_weigh_less_for_new_risk_and_losses_fully() -> None:
     assert (loss.upnl, loss.upnl_initial) == (-3_000 * WAD, -3_000 * WAD)
 
 
-def test_portfolio_is_refused_until_its_scan_exists() -> None:
+def test_a_default_mode_is_none() -> None:
     with pytest.raises(Refused, match="risk: mode not available"):
-        requirement([], {}, {}, mode=Mode.PORTFOLIO)
+        requirement([], {}, {}, mode=Mode.DEFAULT)
 
 
 def test_isolated_holds_one_instrument() -> None:

@@ -397,7 +397,7 @@ class Chooser:
 
     def _set_mode(self) -> Act:
         account = self._account()
-        mode = self.rng.choice((1, 1, 2, 2, 2, 0, 3, 2**255))
+        mode = self.rng.choice((1, 1, 2, 2, 2, 3, 3, 3, 0, 4, 2**255))
         return Act("set_mode", (self._maybe_other(owner_of(account)), account, mode))
 
     def _fund_insurance(self) -> Act:

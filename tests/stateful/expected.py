@@ -104,6 +104,7 @@ EXPECTED: dict[str, tuple[str, ...]] = {
     "liquidate": (
         "ok",
         "account: no such position",
+        "liquidation: health would fall",
         "liquidation: not liquidatable",
         "liquidation: nothing to close",
         "liquidation: own account",

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass
 from typing import Any
 
+from keeper.core import liquidation
 from keeper.core.accounts import Account
 from keeper.core.liquidation import Assessment
 from keeper.core.protocol import clearing
 from keeper.core.protocol.checks import Broken
 from keeper.core.protocol.liquidations import Liquidated
 from keeper.core.protocol.state import Order
-from keeper.core.types import AccountId, Level, account_id, owner_of
+from keeper.core.types import AccountId, Level, Mode, account_id, owner_of
 from keeper.core.units import WAD
 from tests.stateful import pool_laws
 from tests.stateful.twin import Act, Ended, Twin
@@ -151,7 +152,11 @@ class Laws:
         if left and left * index < terms.limit.min_notional_wad * WAD:
             raise Broken(f"I-17 a rest below the minimum stays: {act}")
         new = clearing.assess(state, account, Level.ANY)
-        if left and new.equity * old.maintenance <= old.equity * new.maintenance:
+        # a portfolio below the hard level may lose a hedge on the way to nothing
+        hedged = before.accounts[account].mode is Mode.PORTFOLIO and liquidation.below_hard(
+            old, state.parameters.calls
+        )
+        if left and not hedged and new.equity * old.maintenance <= old.equity * new.maintenance:
             raise Broken(f"I-17 health did not rise: {act}: {old} to {new}")
         penalty = -(-done.size * index * terms.limit.penalty_ppm // (10**6 * WAD))
         if done.reward > min(penalty, max(0, old.equity)):

@@ -342,7 +342,7 @@ def test_set_mode__every_bucket_has_its_default(world: World, trader: bytes, own
 
 def test_set_mode__refusals(world: World, trader: bytes, owner: str) -> None:
     set_mode = world.clearinghouse.set_mode
-    for mode in (0, 3, 2**256 - 1):
+    for mode in (0, 4, 2**256 - 1):
         with refuses(world, "risk: mode not available", trader):
             set_mode(trader, mode, sender=owner)
     with refuses(world, "account: not the owner", trader):

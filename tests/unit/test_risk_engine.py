@@ -18,7 +18,7 @@ from tests.support.world import BTC, ETH, SOL, World
 
 HUGE = 2**256 - 1
 ANY, RECENT, FRESH, TIGHT = range(4)
-ISOLATED, CROSS, PORTFOLIO = 1, 2, 3
+ISOLATED, CROSS = 1, 2
 
 Position = tuple[int, int, int, int]  # instrument, size, notional, index at settlement
 
@@ -240,7 +240,7 @@ def test_requirement__tight_refuses_an_uncertain_price(world: World) -> None:
 
 
 def test_requirement__modes_that_there_are(world: World) -> None:
-    for mode in (0, PORTFOLIO, HUGE):
+    for mode in (0, 4, HUGE):
         for book in ((), (held(BTC, 1),)):
             with refused("risk: mode not available"):
                 requirement(world, *book, mode=mode)

@@ -79,7 +79,7 @@ def move_position(
 def set_mode(state: State, caller: Address, account: AccountId, mode: int) -> None:
     """Choose how the bucket's requirements add up, above initial margin in the new mode."""
     require(owner_of(account) == caller, "account: not the owner")
-    require(mode in (Mode.ISOLATED, Mode.CROSS), "risk: mode not available")
+    require(mode in (Mode.ISOLATED, Mode.CROSS, Mode.PORTFOLIO), "risk: mode not available")
     write(state, account, replace(state.accounts[account], mode=Mode(mode)))
     require_initial(state, account)
 
@@ -215,6 +215,7 @@ def assess(
             state.listed,
             price_of or stored,
             parameters.upnl_ppm,
+            level is Level.RECENT,
         )
         maintenance, plain_initial = needed.maintenance, needed.plain_initial
         initial = needed.initial

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from keeper.core import liquidation
+from keeper.core import liquidation, margin
 from keeper.core.accounts import mode_of
 from keeper.core.liquidation import Assessment
 from keeper.core.protocol import clearing, collateral, debts, markets, oracle
@@ -15,11 +15,12 @@ from keeper.core.types import (
     Address,
     InstrumentId,
     Level,
+    Mode,
     Refused,
     owner_of,
     require,
 )
-from keeper.core.units import WAD, ceil_div, mul_ceil
+from keeper.core.units import PPM, WAD, ceil_div, mul_ceil
 
 NO_INSTRUMENT = InstrumentId(0)
 NOBODY = Address(bytes(20))
@@ -75,11 +76,42 @@ def liquidate(
     )
     size = liquidation.closing_size(assessed, position.size, index, exposure, terms, max_size)
     delta = -size if position.size > 0 else size
+    hard = liquidation.below_hard(assessed, state.parameters.calls)
+    if mode_of(account, before) is Mode.PORTFOLIO and len(before.book) > 1 and not hard:
+        rises = _improves(state, account, instrument, delta, assessed, index)
+        require(rises, "liquidation: health would fall")
     outcome = clearing.force_fill(state, account, instrument, delta, assessed.equity, caller)
     if len(before.book) == 1 and outcome.fee == 0:
         # no equity was left to charge: there may be a deficit, and absorb acts on nothing else
         _try_absorb(state, account, instrument)
     return Liquidated(size=size, reward=outcome.reward)
+
+
+def _improves(
+    state: State,
+    account: AccountId,
+    instrument: InstrumentId,
+    delta: int,
+    assessed: Assessment,
+    index: int,
+) -> bool:
+    """Whether health rises when a portfolio closes part of a position at the full price of a
+    liquidation: what is closed may have hedged the rest (SPEC 8.3)."""
+    book = [
+        replace(held, size=held.size + (delta if held.instrument == instrument else 0))
+        for held in clearing.book_of(state, account)
+    ]
+    needed = margin.requirement(
+        Mode.PORTFOLIO,
+        [held for held in book if held.size],
+        state.listed,
+        clearing.stored_prices(state, Level.FRESH),
+        state.parameters.upnl_ppm,
+    )
+    paid = ceil_div(
+        mul_ceil(abs(delta), index) * liquidation.cost(state.listed(instrument)), PPM * PPM
+    )
+    return (assessed.equity - paid) * assessed.maintenance > assessed.equity * needed.maintenance
 
 
 def liquidate_many(
