@@ -38,7 +38,7 @@ WAD: constant(int256) = 10**18
 PPM: constant(int256) = 10**6
 MAX_POSITIONS: constant(uint256) = 16
 MASK_128: constant(uint256) = 2**128 - 1
-DUST: constant(uint256) = 10**18  # WAD: collateral below it is not worth a sale
+DUST: constant(int256) = 10**18  # WAD: collateral below it is not worth a sale
 
 LEVEL_ANY: constant(uint256) = 0
 LEVEL_RECENT: constant(uint256) = 1
@@ -351,7 +351,8 @@ def force_fill(
 ) -> (uint256, uint256):
     """
     @notice Close `size` (signed, against the position) at its forced price
-            (docs/SPEC.md 5.8, 8.4): fee and penalty take no more than the equity left.
+            (docs/SPEC.md 5.8, 8.4): fee and penalty take no more than the equity left. What an
+            account cannot pay is paid once it has nothing left.
     @param equity WAD, of the account before it
     @param liquidator who is paid; the empty address: nobody, the instrument settles
     @return (fee and penalty, liquidator's part), WAD
@@ -369,6 +370,12 @@ def force_fill(
         cause = CAUSE_SETTLEMENT
     self._log_position(account, instrument, cause, o)
     self._pay(liquidator, convert(o.reward, int256), CASH_LIQUIDATION)
+    if o.fee == 0 and (equity < 0 or (o.size == 0 and a.count == 1)):
+        # no equity was left to charge: its loss, since entry, may become a deficit
+        lost: int256 = max(-o.cash, 0)
+        if size > 0:
+            lost = -lost
+        self._absorb(account, instrument, lost)
     return o.fee, o.reward
 
 
@@ -388,30 +395,12 @@ def set_call(account: bytes32, called: bool, deadline: uint256):
 
 
 @external
-def absorb(account: bytes32, instrument: uint256) -> uint256:
+def absorb(account: bytes32):
     """
-    @notice Let insurance and pool pay what an account without position and collateral is short
-            of, or learn that somebody has paid it.
-    @param instrument the one that caused it; 0 for debt that no instrument caused
-    @return what is still unpaid, WAD
+    @notice Have paid what an account without position and collateral is short of.
     """
     self._only(LIQUIDATOR)
-    a: account_words.Account = account_words._unpack(self._accounts[account])
-    if a.count != 0:
-        return 0
-    if a.collateral != 0:  # to be sold first, but for dust that anybody may have sent
-        worth: uint256 = (staticcall VAULT.value(account, a.collateral, LEVEL_ANY))[0]
-        if worth >= DUST:
-            return 0
-    deficit: int256 = max(-self._cash_now(account, a.cash), 0)
-    if instrument != 0:
-        # its position was opened on top of whatever was recorded before: that is done with
-        extcall MARKETS.absorb(account, instrument, 0)
-    paid: int256 = extcall MARKETS.absorb(account, instrument, deficit)
-    if deficit != 0:  # unpaid too it bears interest no more
-        a.cash = self._store_cash(account, a, paid)
-        self._log_cash(account, CASH_DEFICIT, paid, a)
-    return convert(deficit - paid, uint256)
+    self._absorb(account, 0, 0)
 
 
 @external
@@ -994,6 +983,33 @@ def _credit(account: bytes32, amount: int256, cause: uint256):
     a: account_words.Account = account_words._unpack(self._accounts[account])
     a.cash = self._store_cash(account, a, amount)
     self._log_cash(account, cause, amount, a)
+
+
+@internal
+def _absorb(account: bytes32, instrument: uint256, lost: int256):
+    """
+    @notice Have paid what a bare account is short of; of one that is not bare yet remember
+            what its position has lost.
+    @param instrument that was just closed by force; 0: none
+    @param lost WAD, since entry: > 0 by a long, < 0 by a short
+    """
+    a: account_words.Account = account_words._unpack(self._accounts[account])
+    bare: bool = a.count == 0
+    worth: int256 = 0
+    if bare and a.collateral != 0:  # to be sold first, but for dust that anybody may have sent
+        worth = convert((staticcall VAULT.value(account, a.collateral, LEVEL_ANY))[0], int256)
+        bare = worth < DUST
+        if bare:
+            worth = 0
+    if instrument == 0 and not bare:
+        return
+    short: int256 = max(-self._cash_now(account, a.cash) - worth, 0)
+    paid: uint256 = extcall MARKETS.absorb(
+        account, instrument, lost, convert(short, uint256), bare
+    )
+    if paid != 0:
+        a.cash = self._store_cash(account, a, convert(paid, int256))
+        self._log_cash(account, CASH_DEFICIT, convert(paid, int256), a)
 
 
 @internal

@@ -211,26 +211,23 @@ def settle_positions(accounts: DynArray[bytes32, MAX_BATCH], instrument: uint256
     @notice End positions of an instrument that settles, at its value, without order, premium or
             fee. Whoever asks, in whatever order, each ends with the same.
     @param accounts those without a position in it are skipped
-    @custom:reverts instruments: not settling
+    @custom:reverts instruments: not settling; market: losers settle first
     """
     assert (
         staticcall INSTRUMENTS.status(instrument) == term_words.STATUS_SETTLING
     ), "instruments: not settling"
     for account: bytes32 in accounts:
         size: int256 = (staticcall CLEARINGHOUSE.position(account, instrument))[0]
-        if size == 0:
-            continue
-        extcall CLEARINGHOUSE.force_fill(account, instrument, -size, 0, empty(address))
-        extcall CLEARINGHOUSE.absorb(account, instrument)
+        if size != 0:
+            extcall CLEARINGHOUSE.force_fill(account, instrument, -size, 0, empty(address))
 
 
 @external
-def absorb(account: bytes32) -> uint256:
+def absorb(account: bytes32):
     """
-    @notice Let insurance pay a deficit that it could not pay before.
-    @return what is still unpaid, WAD
+    @notice Have the deficit paid of an account that has neither position nor collateral left.
     """
-    return extcall CLEARINGHOUSE.absorb(account, 0)
+    extcall CLEARINGHOUSE.absorb(account)
 
 
 @external
@@ -444,9 +441,6 @@ def _liquidate(
         charged=charged,
         reward=reward,
     )
-    if s.count == 1 and charged == 0:
-        # no equity was left to charge: there may be a deficit, and absorb acts on nothing else
-        extcall CLEARINGHOUSE.absorb(account, instrument)
     return reward
 
 

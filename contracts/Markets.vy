@@ -10,7 +10,7 @@
 @custom:units sizes, prices, money WAD; protocol line micro-USD; rates ppm; times unix seconds
 @custom:signs size > 0 long; owed > 0 leaves the account; rate > 0 longs pay shorts
 @custom:rounding costs, fees and what is owed up; realised gains down (docs/ROUNDING.md)
-@custom:halt instruments are halted in Instruments; a deficit nobody can pay stops its own
+@custom:halt instruments are halted in Instruments; a deficit beyond all limits stops its own
 
 Symbols
   S     index price          theta  fair value of one unit     D   premium depth
@@ -22,6 +22,7 @@ Symbols
 from snekmate.auth import ownable
 
 from contracts.interfaces import IInstruments
+from contracts.interfaces import ILosses
 from contracts.interfaces import IMarkets
 from contracts.interfaces import IRiskEngine
 from contracts.modules import fills
@@ -45,7 +46,10 @@ YEAR: constant(int256) = 31_536_000
 DAY: constant(int256) = 86_400
 MAX_INSTRUMENTS: constant(uint256) = 256
 MAX_GAP: constant(int256) = 2**56 - 1   # per unit and second: what its field holds
+LONGS_LOST: constant(uint256) = 1   # which side left the deficit that ended an instrument
+SHORTS_LOST: constant(uint256) = 2
 MAX_FORCED: constant(int256) = 2**103 - 1          # units: what its field holds
+MAX_WON: constant(int256) = 2**47 - 1              # micro-USD: what its field holds
 MAX_REQUIREMENT: constant(uint256) = 2**64 - 1     # micro-USD: what its field holds
 ADDRESS_MASK: constant(uint256) = 2**160 - 1
 NOTICE: constant(uint256) = 7 * 86_400   # seconds before another risk engine
@@ -57,11 +61,12 @@ LEVEL_TIGHT: constant(uint256) = 3
 
 CLEARINGHOUSE: public(immutable(address))
 INSTRUMENTS: public(immutable(IInstruments))
+LOSSES: public(immutable(ILosses))
 
 event SafetyChanged:
     risk_engine: address
     pool_factor_ppm: uint256
-    pool_slice_ppm: uint256
+    pool_low_ppm: uint256
     forced_window: uint256
 
 
@@ -70,34 +75,31 @@ event RiskEngineAnnounced:
     at: uint256   # unix seconds, from when on it can be adopted
 
 
-event InsuranceCapChanged:
-    instrument: indexed(uint256)
-    cap_wad: uint256
-
-
 _markets: HashMap[uint256, uint256[4]]             # market_words, by instrument
 _forced: HashMap[uint256, uint256]                 # their fifth word
 _ledger: uint256                                   # ledger_words.Lines
 _totals: uint256                                   # ledger_words.Totals
-_safety: uint256                                   # risk engine 160 | factor 24 | slice 24 | window 24
-insurance_cap: public(HashMap[uint256, uint256])   # WAD, the most for one deficit
-unpaid: public(HashMap[uint256, uint256])          # WAD, deficits that nobody paid
+_safety: uint256                                   # risk engine 160 | factor 24 | low 24 | window 24
 _announced: uint256                                # risk engine 160 | moment 40
-_deficits: HashMap[bytes32, uint256]               # instrument 16 | unpaid WAD 112 | cap left WAD 112
 
 
 @deploy
 def __init__(
-    owner: address, clearinghouse: address, risk_engine: address, instruments: IInstruments
+    owner: address,
+    clearinghouse: address,
+    risk_engine: address,
+    instruments: IInstruments,
+    losses: ILosses,
 ):
     """
-    @notice Until set_safety is called: NAV covers the requirement once, the pool pays for no
-            deficit, forced fills enter the premium over eight hours.
+    @notice Until set_safety is called: NAV covers the requirement once, and forced fills enter
+            the premium over eight hours.
     """
     ownable.__init__()
     ownable._transfer_ownership(owner)
     CLEARINGHOUSE = clearinghouse
     INSTRUMENTS = instruments
+    LOSSES = losses
     self._safety = convert(risk_engine, uint256) | (10**6 << 160) | (28_800 << 208)
 
 
@@ -258,6 +260,11 @@ def force(
     )
     cost: int256 = wad_math._ceil_div(convert(q.fair, int256) * delta, WAD)
     if terms._status(q.fill) == terms.STATUS_SETTLING:
+        # what the others cannot pay is still to be shared by those who have won
+        assert not (
+            (m.stopped == LONGS_LOST and size < 0 and m.long_interest != 0)
+            or (m.stopped == SHORTS_LOST and size > 0 and m.short_interest != 0)
+        ), "market: losers settle first"
         return self._trade(instrument, q, m, size, notional, settled, delta, cost, 0, 0)
 
     spread: int256 = 0
@@ -276,6 +283,7 @@ def force(
     m.forced = max(-MAX_FORCED, min(MAX_FORCED, forced))
     m.forced_at = block.timestamp
     self._forced[instrument] = market_words._pack_forced(m)
+    m.won -= spread // MICRO  # a charge, not a gain
     o: IMarkets.Outcome = self._trade(
         instrument, q, m, size, notional, settled, delta, cost + spread, fee, penalty - reward
     )
@@ -305,67 +313,32 @@ def settle(instrument: uint256, size: int256, settled: int256) -> (int256, int25
     m.index_sum += (
         market_words._index_part(size, index) - market_words._index_part(size, settled)
     )
+    m.won += kept // MICRO
     self._store(instrument, q, m, kept, owed - kept, 0)
     return owed, index
 
 
 @external
-def absorb(account: bytes32, instrument: uint256, deficit: int256) -> int256:
+def absorb(
+    account: bytes32, instrument: uint256, lost: int256, short: uint256, bare: bool
+) -> uint256:
     """
-    @notice Pay a deficit: insurance first, up to the instrument's cap, then a slice of the pool.
-            The rest is recorded once and stops the instrument until it is paid; asked again,
-            only insurance pays, and never more than the cap in all.
-    @param instrument the one that caused it; 0 for debt that no instrument caused
-    @param deficit WAD, 0 when somebody else has paid it
+    @notice Have a deficit paid, by whom docs/SPEC.md 8.6 says, or remember who caused it.
+    @param instrument of which a position was just closed by force; 0: none
+    @param lost WAD, since entry, by what was closed: > 0 of a long, < 0 of a short, else 0
+    @param short WAD, by which the account is below nothing now
+    @param bare it has nothing left: all of it is paid now
     @return paid, WAD
     """
     self._only_clearinghouse()
-    record: uint256 = self._deficits[account]
-    if deficit == 0 and record == 0:
-        return 0
-    cause: uint256 = instrument
-    cap: int256 = 0
-    slice_ppm: int256 = 0
-    unpaid: uint256 = 0
-    if record == 0:
-        cap = convert(self.insurance_cap[cause], int256)
-        slice_ppm = convert((self._safety >> 184) & 16777215, int256)
-    else:  # tried before: what is left of the cap, and the pool never twice
-        cause = record & 65535
-        cap = convert(record >> 128, int256)
-        unpaid = words._unsigned(record, 16, 112)
-        self.unpaid[cause] -= unpaid
-    lines: ledger_words.Lines = ledger_words._unpack(self._ledger)
-    insured: int256 = min(deficit, min(lines.insurance, cap))
-    totals: ledger_words.Totals = ledger_words._unpack_totals(self._totals)
-    nav: int256 = max(lines.pool + totals.mark, 0)
-    pooled: int256 = min(deficit - insured, nav * slice_ppm // PPM)
-    rest: uint256 = convert(deficit - insured - pooled, uint256)
-    if rest != unpaid:  # the pool's line was credited with what nobody has paid: NAV is not
-        totals.mark += convert(unpaid, int256) - convert(rest, int256)
-        self._totals = ledger_words._pack_totals(totals)
-    if rest > 0:
-        self.unpaid[cause] += rest
-        self._deficits[account] = (
-            cause
-            | words._put_unsigned(rest, 16, 112)
-            | words._put_unsigned(convert(cap - insured, uint256), 128, 112)
-        )
-        self._markets[cause][0] |= market_words.STOPPED
-    elif record != 0:
-        self._deficits[account] = 0
-        if self.unpaid[cause] == 0:
-            self._markets[cause][0] &= ~market_words.STOPPED
-    self._change_lines(-pooled, -insured)
-    log IMarkets.DeficitRecorded(
-        account=account,
-        instrument=cause,
-        deficit=convert(deficit, uint256),
-        insurance_paid=convert(insured, uint256),
-        pool_paid=convert(pooled, uint256),
-        unpaid=rest,
+    causes: DynArray[ILosses.Cause, 17] = extcall LOSSES.attribute(
+        account, instrument, lost, short, bare
     )
-    return insured + pooled
+    for cause: ILosses.Cause in causes:
+        self._cover(account, cause)
+    if bare:
+        return short
+    return 0
 
 
 @external
@@ -431,11 +404,12 @@ def announce_risk_engine(risk_engine: address):
 
 
 @external
-def set_safety(pool_factor_ppm: uint256, pool_slice_ppm: uint256, forced_window: uint256):
+def set_safety(pool_factor_ppm: uint256, pool_low_ppm: uint256, forced_window: uint256):
     """
     @notice The figures of the pool's safety.
-    @param pool_factor_ppm 1,000,000 to 10,000,000: NAV over the pool's requirement
-    @param pool_slice_ppm 0 to 500,000: of NAV, the most the pool pays for one deficit
+    @param pool_factor_ppm 1,000,000 to 10,000,000: NAV over the pool's requirement, asked of
+           trades that add to it
+    @param pool_low_ppm 0 to 1,000,000: the same, below which every trade must reduce
     @param forced_window 600 to 1,000,000 seconds: a forced fill enters the premium over it
     @custom:reverts market: figure out of range
     """
@@ -443,7 +417,7 @@ def set_safety(pool_factor_ppm: uint256, pool_slice_ppm: uint256, forced_window:
     assert (
         pool_factor_ppm >= 10**6
         and pool_factor_ppm <= 10**7
-        and pool_slice_ppm <= 500_000
+        and pool_low_ppm <= 1_000_000
         and forced_window >= 600
         and forced_window <= 1_000_000
     ), "market: figure out of range"
@@ -451,22 +425,10 @@ def set_safety(pool_factor_ppm: uint256, pool_slice_ppm: uint256, forced_window:
     self._safety = (
         (self._safety & ADDRESS_MASK)
         | (pool_factor_ppm << 160)
-        | (pool_slice_ppm << 184)
+        | (pool_low_ppm << 184)
         | (forced_window << 208)
     )
     self._log_safety()
-
-
-@external
-def set_insurance_cap(instrument: uint256, cap_wad: uint256):
-    """
-    @notice The most that insurance pays for one deficit of an instrument (0: plain debt).
-    @param cap_wad at most 10^9 USD
-    """
-    ownable._check_owner()
-    assert cap_wad <= 10**27, "market: figure out of range"
-    self.insurance_cap[instrument] = cap_wad
-    log InsuranceCapChanged(instrument=instrument, cap_wad=cap_wad)
 
 
 # ---------------------------------------------------------------- views
@@ -498,8 +460,7 @@ def market(instrument: uint256) -> uint256[5]:
 @reentrant
 def ledger() -> (int256, uint256, uint256, int256, uint256):
     """
-    @return (pool WAD, insurance WAD, protocol micro, sum of marks less unpaid deficits WAD,
-            sum of requirements WAD)
+    @return (pool WAD, insurance WAD, protocol micro, sum of marks WAD, sum of requirements WAD)
     """
     lines: ledger_words.Lines = ledger_words._unpack(self._ledger)
     totals: ledger_words.Totals = ledger_words._unpack_totals(self._totals)
@@ -527,7 +488,7 @@ def announced_engine() -> (address, uint256):
 @reentrant
 def safety() -> (address, uint256, uint256, uint256):
     """
-    @return (risk engine, pool factor ppm, pool slice ppm, forced window seconds)
+    @return (risk engine, pool factor ppm, pool low ppm, forced window seconds)
     """
     word: uint256 = self._safety
     return (
@@ -607,6 +568,8 @@ def _trade(
     m.long_interest += max(o.size, 0) - max(size, 0)
     m.short_interest += max(-o.size, 0) - max(-size, 0)
 
+    m.won += pool // MICRO
+
     to_insurance: int256 = fee * convert(terms._fee_insurance_bps(q.limit), int256) // 10_000
     micro: int256 = fee * convert(terms._fee_protocol_bps(q.limit), int256) // (10_000 * MICRO)
     o.fee = convert(fee + insured, uint256)
@@ -638,6 +601,86 @@ def _trade(
 
 
 @internal
+def _cover(account: bytes32, cause: ILosses.Cause):
+    """
+    @notice Have one instrument's part of a deficit paid: insurance, the pool, who won.
+    """
+    m: market_words.Market = empty(market_words.Market)
+    q: IRiskEngine.Quote = empty(IRiskEngine.Quote)
+    claim: ILosses.Claim = empty(ILosses.Claim)
+    settling: bool = False
+    if cause.instrument != 0:
+        m = self._accrued(cause.instrument)
+        q = staticcall self._risk_engine().mark(
+            cause.instrument, LEVEL_ANY, m.long_interest - m.short_interest
+        )
+        claim.gain = wad_math._unsigned(
+            self._unrealised(m, convert(q.fair, int256)) + m.won * MICRO
+        )
+        claim.index = q.index
+        claim.underlying = terms._underlying(q.risk)
+        claim.shock = q.underlying
+        settling = terms._status(q.fill) == terms.STATUS_SETTLING
+        if m.stopped != 0 or not settling:  # who is delisted settles in any order: none waits
+            claim.winners = convert(m.long_interest, uint256)
+            if cause.long:
+                claim.winners = convert(m.short_interest, uint256)
+    lines: ledger_words.Lines = ledger_words._unpack(self._ledger)
+    claim.instrument = cause.instrument
+    claim.long = cause.long
+    claim.deficit = cause.deficit
+    claim.insurance = convert(lines.insurance, uint256)
+    claim.nav = lines.pool + ledger_words._unpack_totals(self._totals).mark
+    s: ILosses.Shares = extcall LOSSES.share(claim)
+
+    pool: int256 = convert(s.own + s.sliced + s.shared + s.lost, int256)
+    insured: int256 = convert(s.insured, int256)
+    if cause.instrument == 0:
+        self._change_lines(-pool, -insured)
+    else:
+        if cause.long:
+            m.short_index += convert(s.per_unit, int256)
+        else:
+            m.long_index += convert(s.per_unit, int256)
+        if s.settles and not settling:
+            m.stopped = SHORTS_LOST
+            if cause.long:
+                m.stopped = LONGS_LOST
+        m.won -= pool // MICRO
+        self._store(cause.instrument, q, m, -pool, -insured, 0)
+        if s.settles and not settling:
+            self._settle_instrument(cause.instrument, q.index)
+    log IMarkets.DeficitPaid(
+        account=account,
+        instrument=cause.instrument,
+        long=cause.long,
+        deficit=cause.deficit,
+        insured=s.insured,
+        own=s.own,
+        sliced=s.sliced,
+        shared=s.shared,
+        lost=s.lost,
+        settles=s.settles,
+    )
+
+
+@internal
+@pure
+def _unrealised(m: market_words.Market, fair: int256) -> int256:
+    """
+    @notice What the pool stands to gain on an instrument: on its positions, and by index
+    """
+    return (
+        m.notional_sum
+        - wad_math._ceil_div(fair * (m.long_interest - m.short_interest), WAD)
+        + wad_math._floor_div(
+            m.long_interest * m.long_index + m.short_interest * m.short_index, WAD
+        )
+        - m.index_sum
+    )
+
+
+@internal
 @view
 def _accrued(instrument: uint256) -> market_words.Market:
     """
@@ -653,6 +696,8 @@ def _accrued(instrument: uint256) -> market_words.Market:
     m.long_index += (m.rate + m.gap) * elapsed
     m.short_index += (m.gap - m.rate) * elapsed
     m.gap_due = (m.long_interest + m.short_interest) * m.gap * elapsed // WAD
+    if m.won != 0 and elapsed != 0:
+        m.won = market_words._remembered(m.won, elapsed)
     return m
 
 
@@ -710,15 +755,7 @@ def _store(
         )
         reserve = market_words._reserve(index, depth, net, net - residual)
 
-    mark: int256 = (
-        m.notional_sum
-        - wad_math._ceil_div(fair * net, WAD)
-        + wad_math._floor_div(
-            m.long_interest * m.long_index + m.short_interest * m.short_index, WAD
-        )
-        - m.index_sum
-        - reserve
-    )
+    mark: int256 = self._unrealised(m, fair) - reserve
     requirement: uint256 = min(scan._ceil_div(q.requirement, MICRO_UNSIGNED), MAX_REQUIREMENT)
     totals: ledger_words.Totals = ledger_words._unpack_totals(self._totals)
     totals.mark += mark - m.mark
@@ -727,6 +764,7 @@ def _store(
     )
     self._totals = ledger_words._pack_totals(totals)
     m.mark = mark
+    m.won = max(-MAX_WON, min(MAX_WON, m.won))
     m.requirement = requirement
     self._markets[instrument] = market_words._pack(m)
 
@@ -778,8 +816,9 @@ def _residual(forced: int256, forced_at: uint256) -> int256:
 @view
 def _check_limits(instrument: uint256, net_before: int256, delta: int256, q: IRiskEngine.Quote):
     """
-    @notice What may be open, asked of the state after a trade that is no reduction, and what the
-            pool can carry, when the trade raised |Q| (docs/SPEC.md 5.13)
+    @notice What may be open, asked of the state after a trade that is no reduction: how much of
+            it, what the pool must be worth at least, and more when the trade raised |Q|
+            (docs/SPEC.md 5.13)
     """
     longs: uint256 = 0
     interest: uint256 = 0
@@ -791,14 +830,15 @@ def _check_limits(instrument: uint256, net_before: int256, delta: int256, q: IRi
         interest <= terms._oi_cap(q.limit)
         and interest * q.index <= terms._oi_cap_usd(q.limit) * 10**18
     ), "fill: limit"
+    totals: ledger_words.Totals = ledger_words._unpack_totals(self._totals)
+    nav: int256 = ledger_words._pool(self._ledger) + totals.mark
+    factor: uint256 = (self._safety >> 184) & 16777215
     if net > convert(abs(net_before), uint256):
-        totals: ledger_words.Totals = ledger_words._unpack_totals(self._totals)
-        nav: int256 = ledger_words._pool(self._ledger) + totals.mark
-        factor: uint256 = (self._safety >> 160) & 16777215
+        factor = (self._safety >> 160) & 16777215
         assert (
             net * 10**6 <= terms._premium_max_ppm(q.fill) * terms._depth(q.fill)
-            and convert(totals.requirement * factor, int256) <= PPM * nav
         ), "fill: limit"
+    assert convert(totals.requirement * factor, int256) <= PPM * nav, "fill: limit"
 
 
 @internal
@@ -827,6 +867,6 @@ def _log_safety():
     log SafetyChanged(
         risk_engine=convert(word & ADDRESS_MASK, address),
         pool_factor_ppm=(word >> 160) & 16777215,
-        pool_slice_ppm=(word >> 184) & 16777215,
+        pool_low_ppm=(word >> 184) & 16777215,
         forced_window=word >> 208,
     )

@@ -39,6 +39,7 @@ CONTRACTS = (
     "Instruments",
     "RiskEngine",
     "Markets",
+    "Losses",
     "Clearinghouse",
     "Orders",
     "Liquidator",
@@ -121,7 +122,7 @@ def calls(
             "add_instrument",
             _instrument(instrument, underlyings, prices[instrument.underlying]),
         )
-        yield Call("Markets", "set_insurance_cap", (number, wad(instrument.insurance_cap_usd)))
+        yield Call("Losses", "set_insurance_cap", (number, wad(instrument.insurance_cap_usd)))
 
     if terms.congestion.liquidation_seconds:
         yield Call("Volatility", "set_congestion", (_congestion(terms.congestion),))
@@ -143,8 +144,21 @@ def calls(
         "set_safety",
         (
             factor_ppm(terms.pool.margin_factor),
-            ppm(terms.pool.deficit_share_percent),
+            ppm(terms.pool.reduce_only_percent),
             terms.pool.forced_window_seconds,
+        ),
+    )
+    yield Call(
+        "Losses",
+        "set_terms",
+        (
+            (
+                ppm(terms.losses.instrument_share_percent),
+                ppm(terms.losses.underlying_share_percent),
+                ppm(terms.losses.total_share_percent),
+                terms.losses.window_seconds,
+                wad(terms.losses.settlement_floor_usd),
+            ),
         ),
     )
     yield Call(
@@ -163,7 +177,7 @@ def calls(
             ppm(terms.debt.interest_insurance_share_percent),
         ),
     )
-    yield Call("Markets", "set_insurance_cap", (0, wad(terms.debt.insurance_cap_usd)))
+    yield Call("Losses", "set_insurance_cap", (0, wad(terms.debt.insurance_cap_usd)))
     yield Call(
         "Liquidator",
         "set_call_terms",

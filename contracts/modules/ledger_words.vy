@@ -16,7 +16,7 @@ struct Lines:
 
 
 struct Totals:
-    mark: int256          # sum over instruments, less deficits that nobody has paid
+    mark: int256          # sum over instruments
     requirement: uint256  # sum over instruments
 
 

@@ -9,7 +9,7 @@
         index     long int104, short int104, accrued_at 32, stopped 8, easing 8
         rates     rate int80, gap 56, notional_sum int120
         interest  long 96, short 96, requirement 64
-        sums      index_sum int128, mark int128
+        sums      index_sum int112, mark int96, won int48
         forced    forced int104, forced_at 48
 """
 
@@ -19,7 +19,7 @@ struct Market:
     long_index: int256     # owed per unit by longs since listing
     short_index: int256
     accrued_at: uint256
-    stopped: uint256       # 1 after a deficit that nobody could pay
+    stopped: uint256       # ended by a deficit: 1 the longs lost, 2 the shorts
     easing: uint256        # 1 while a part of `forced` has not entered the premium
     rate: int256           # per unit and second, from longs to shorts
     gap: int256            # per unit and second, from both sides to insurance
@@ -29,6 +29,7 @@ struct Market:
     requirement: uint256   # micro-USD that the pool must hold for it
     index_sum: int256      # sum of floor(|q| * G0 / WAD)
     mark: int256           # the pool's result at the last accrual, premium reserve taken off
+    won: int256            # micro-USD, what the pool has realised of late, losses taken off
     forced: int256         # residual at forced_at: size that premium has not seen yet
     forced_at: uint256
     gap_due: int256        # not stored: gap fee of the time since, on its way to insurance
@@ -42,7 +43,8 @@ MASK_56: constant(uint256) = 2**56 - 1
 MASK_80: constant(uint256) = 2**80 - 1
 MASK_96: constant(uint256) = 2**96 - 1
 MASK_104: constant(uint256) = 2**104 - 1
-MASK_128: constant(uint256) = 2**128 - 1
+MASK_112: constant(uint256) = 2**112 - 1
+WON_SPAN: constant(int256) = 3_600        # seconds, in which it is forgotten
 
 STOPPED: constant(uint256) = 2**240       # in the word of indices
 INTEREST: constant(uint256) = 2**192 - 1  # open interest of both sides, in its word
@@ -63,8 +65,9 @@ def _unpack(w: uint256[4], forced: uint256) -> Market:
         long_interest=convert(w[2] & MASK_96, int256),
         short_interest=convert((w[2] >> 96) & MASK_96, int256),
         requirement=w[2] >> 192,
-        index_sum=convert(convert(w[3] << 128, bytes32), int256) >> 128,
-        mark=convert(convert(w[3], bytes32), int256) >> 128,
+        index_sum=convert(convert(w[3] << 144, bytes32), int256) >> 144,
+        mark=convert(convert(w[3] << 48, bytes32), int256) >> 160,
+        won=convert(convert(w[3], bytes32), int256) >> 208,
         forced=convert(convert(forced << 152, bytes32), int256) >> 152,
         forced_at=forced >> 104,
         gap_due=0,
@@ -86,6 +89,7 @@ def _pack(m: Market) -> uint256[4]:
     shorts: uint256 = convert(m.short_interest, uint256)
     index_sum: uint256 = convert(convert(m.index_sum, bytes32), uint256)
     mark: uint256 = convert(convert(m.mark, bytes32), uint256)
+    won: uint256 = convert(convert(m.won, bytes32), uint256)
     assert (
         (unsafe_add(long_index, 2**103) >> 104)
         | (unsafe_add(short_index, 2**103) >> 104)
@@ -98,8 +102,9 @@ def _pack(m: Market) -> uint256[4]:
         | (longs >> 96)
         | (shorts >> 96)
         | (m.requirement >> 64)
-        | (unsafe_add(index_sum, 2**127) >> 128)
-        | (unsafe_add(mark, 2**127) >> 128)
+        | (unsafe_add(index_sum, 2**111) >> 112)
+        | (unsafe_add(mark, 2**95) >> 96)
+        | (unsafe_add(won, 2**47) >> 48)
         == 0
     ), "word: value too large"
     return [
@@ -110,7 +115,7 @@ def _pack(m: Market) -> uint256[4]:
         | (m.easing << 248),
         (rate & MASK_80) | (gap << 80) | (notional_sum << 136),
         longs | (shorts << 96) | (m.requirement << 192),
-        (index_sum & MASK_128) | (mark << 128),
+        (index_sum & MASK_112) | ((mark & MASK_96) << 112) | (won << 208),
     ]
 
 
@@ -172,6 +177,16 @@ def _residual(forced: int256, forced_at: uint256, at: uint256, span: uint256) ->
     """
     elapsed: uint256 = min(at - forced_at, span)
     return forced - forced * convert(elapsed, int256) // convert(span, int256)
+
+
+@internal
+@pure
+def _remembered(won: int256, elapsed: int256) -> int256:
+    """
+    @notice What still counts of the pool's result realised `elapsed` seconds ago: it falls like
+            exp(-elapsed / WON_SPAN), as 1 / (1 + x + x^2 / 2); towards 0
+    """
+    return won * 2 * WON_SPAN**2 // (2 * WON_SPAN**2 + (2 * WON_SPAN + elapsed) * elapsed)
 
 
 @internal

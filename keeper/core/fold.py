@@ -13,9 +13,9 @@ from typing import Any
 from keeper.core.accounts import Position
 from keeper.core.interest import Credit
 from keeper.core.protocol import clearing
+from keeper.core.protocol.markets import LONGS_LOST, SHORTS_LOST
 from keeper.core.protocol.state import (
     Commitment,
-    Deficit,
     Order,
     Parameters,
     Request,
@@ -185,17 +185,12 @@ def _ledger_changed(book: Book, log: Log) -> None:
     )
 
 
-def _deficit_recorded(book: Book, log: Log) -> None:
-    account, unpaid = _account(log), log.args["unpaid"]
-    instrument = InstrumentId(log.args["instrument"])
-    if unpaid:
-        book.deficits[account] = Deficit(instrument, unpaid)
-        book.markets[instrument] = replace(book.markets[instrument], stopped=1)
-    else:
-        del book.deficits[account]
-        if not any(one and one.instrument == instrument for _, one in book.deficits.items()):
-            book.markets[instrument] = replace(book.markets[instrument], stopped=0)
-    book.touched[account] = (log.block, log.place)
+def _deficit_paid(book: Book, log: Log) -> None:
+    args, instrument = log.args, InstrumentId(log.args["instrument"])
+    if args["settles"] and not book.markets[instrument].stopped:
+        lost = LONGS_LOST if args["long"] else SHORTS_LOST
+        book.markets[instrument] = replace(book.markets[instrument], stopped=lost)
+    book.touched[_account(log)] = (log.block, log.place)
 
 
 def _debt_changed(book: Book, log: Log) -> None:
@@ -323,7 +318,7 @@ _HANDLERS: dict[str, Callable[[Book, Log], None]] = {
     "BookFlagsChanged": _flags_changed,
     "MarketChanged": _market_changed,
     "LedgerChanged": _ledger_changed,
-    "DeficitRecorded": _deficit_recorded,
+    "DeficitPaid": _deficit_paid,
     "DebtChanged": _debt_changed,
     "DebtDue": _debt_due,
     "RuleSet": _rule_set,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from keeper.core.accounts import Position
-from keeper.core.market import Market
+from keeper.core.market import Market, still_won
 from keeper.core.pricing import Value
 from keeper.core.terms import Terms
 from keeper.core.units import DAY, PPM, WAD, YEAR, ceil_div, clamp, floor_div, trunc_div
@@ -29,6 +29,7 @@ def accrued(market: Market, now: int) -> tuple[Market, int]:
         long_index=market.long_index + (market.rate + market.gap) * elapsed,
         short_index=market.short_index + (market.gap - market.rate) * elapsed,
         accrued_at=now,
+        won=still_won(market.won, elapsed),
     )
     return grown, floor_div(interest * market.gap * elapsed, WAD)
 

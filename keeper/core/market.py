@@ -7,7 +7,7 @@ premium yet, Q_p = Q − R the size that premium is computed from.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from keeper.core.terms import Terms
 from keeper.core.units import MICRO, PPM, WAD, ceil_div, floor_div, trunc_div
@@ -17,10 +17,12 @@ LAYOUTS = (
     Layout(long_index=-104, short_index=-104, accrued_at=32, stopped=8, easing=8),
     Layout(rate=-80, gap=56, notional_sum=-120),
     Layout(long_interest=96, short_interest=96, requirement=64),
-    Layout(index_sum=-128, mark=-128),
+    Layout(index_sum=-112, mark=-96, won=-48),
     Layout(forced=-104, forced_at=48),
 )
 MAX_REQUIREMENT = (1 << 64) - 1  # micro-USD
+MAX_WON = (1 << 47) - 1  # micro-USD
+WON_SPAN = 3_600  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +39,11 @@ class Market:
     forced_at: int = 0
     long_interest: int = 0  # WAD units
     short_interest: int = 0
-    stopped: int = 0  # 1 after a deficit that nobody could pay
+    stopped: int = 0  # ended by a deficit: 1 the longs lost, 2 the shorts
     notional_sum: int = 0  # Σ N
     index_sum: int = 0  # Σ floor(|q|·G0 / WAD)
     mark: int = 0  # pool's result at the last accrual, premium reserve taken off
+    won: int = 0  # micro-USD, what the pool has realised of late, losses taken off
     requirement: int = 0  # what the pool must hold for it, micro-USD
 
     @property
@@ -64,7 +67,7 @@ class Lines:
     pool: int = 0  # WAD, may be negative
     insurance: int = 0  # WAD
     protocol: int = 0  # micro-USD
-    mark: int = 0  # WAD, Σ over instruments, less deficits that nobody has paid
+    mark: int = 0  # WAD, Σ over instruments
     requirement: int = 0  # WAD, Σ over instruments
 
     @property
@@ -102,8 +105,8 @@ def reserve(index: int, depth: int, net: int, premium_size: int) -> int:
     return ceil_div(index * net * (2 * premium_size - net), 2 * depth * WAD)
 
 
-def settled_mark(market: Market, fair: int) -> int:
-    """What positions worth `fair` a unit leave the pool beyond its line, rounded down."""
+def unrealised(market: Market, fair: int) -> int:
+    """What the pool stands to gain, on its positions and by index, rounded down."""
     due = floor_div(
         market.long_interest * market.long_index + market.short_interest * market.short_index, WAD
     )
@@ -113,7 +116,17 @@ def settled_mark(market: Market, fair: int) -> int:
 
 def mark(market: Market, fair: int, index: int, depth: int, premium_size: int) -> int:
     """The same less the premium reserve, while premium is charged (SPEC 5.11)."""
-    return settled_mark(market, fair) - reserve(index, depth, market.net, premium_size)
+    return unrealised(market, fair) - reserve(index, depth, market.net, premium_size)
+
+
+def realised(market: Market, wad: int) -> Market:
+    """The market after the pool has realised so much of its result on it (SPEC 5.14)."""
+    return replace(market, won=market.won + trunc_div(wad, MICRO))
+
+
+def still_won(won: int, elapsed: int) -> int:
+    """What counts of a realised result so many seconds later: about exp(−elapsed / WON_SPAN)."""
+    return trunc_div(won * 2 * WON_SPAN**2, 2 * WON_SPAN**2 + (2 * WON_SPAN + elapsed) * elapsed)
 
 
 def within_premium(net: int, terms: Terms) -> bool:
@@ -136,8 +149,8 @@ def fits(market: Market) -> bool:
     """Whether the sums that grow without a bound of their own fit their fields."""
     return (
         _fits(market.notional_sum, 120)
-        and _fits(market.index_sum, 128)
-        and _fits(market.mark, 128)
+        and _fits(market.index_sum, 112)
+        and _fits(market.mark, 96)
         and _fits(market.long_index, 104)
         and _fits(market.short_index, 104)
         and _fits(market.forced, 104)

@@ -20,7 +20,7 @@ from keeper.core.accounts import Account, Position
 from keeper.core.fold import Book
 from keeper.core.interest import Credit
 from keeper.core.market import Lines, Market
-from keeper.core.protocol.state import Commitment, Deficit, Order, Request, Side, TopUp
+from keeper.core.protocol.state import Commitment, Order, Request, Side, TopUp
 from keeper.core.quotes import StoredPrice
 from keeper.core.ramps import Ramp
 from keeper.core.types import AccountId, Address, FeedId, InstrumentId
@@ -39,7 +39,6 @@ _TABLES: dict[str, tuple[Any, Any]] = {
     "debt_indices": (AccountId, int),
     "debt_due": (AccountId, int),
     "top_ups": (AccountId, TopUp),
-    "deficits": (AccountId, Deficit),
     "orders": (Order, Commitment),
     "order_ids": (bytes, Order),
     "requests": (tuple[Side, Address], Request),

@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 CONTRACTS = (
     "Clearinghouse",
     "Markets",
+    "Losses",
     "OracleHub",
     "Instruments",
     "Volatility",

@@ -8,6 +8,7 @@ from keeper.core import terms
 from keeper.core.fold import Constants
 from keeper.core.interest import Curve
 from keeper.core.liquidation import Policy
+from keeper.core.losses import Limits
 from keeper.core.margin import Haircut
 from keeper.core.protocol.state import Parameters, Settlement, Token
 from keeper.core.quotes import Feed
@@ -67,7 +68,7 @@ def read(views: Views, block: Header) -> Constants:
     words = views.ask([("Instruments", "terms", (one,)) for one in instruments], block)
     ends = views.ask([("Instruments", "settlement", (one,)) for one in instruments], block)
     causes = [InstrumentId(0), *instruments]  # of deficits: 0 is debt that no instrument caused
-    caps = views.ask([("Markets", "insurance_cap", (one,)) for one in causes], block)
+    caps = views.ask([("Losses", "insurance_cap", (one,)) for one in causes], block)
     listings = views.ask([("Vault", "listing", (one,)) for one in tokens], block)
     return Constants(
         parameters=_parameters(views, block, dict(zip(causes, caps, strict=True))),
@@ -86,6 +87,7 @@ def _parameters(views: Views, block: Header, caps: dict[InstrumentId, int]) -> P
         ("Clearinghouse", "SCALE", ()),
         ("Debts", "terms", ()),
         ("Markets", "safety", ()),
+        ("Losses", "terms_in_force", ()),
         ("RiskEngine", "margin_terms", ()),
         ("Liquidator", "call_terms", ()),
         ("Liquidator", "debt_threshold", ()),
@@ -97,7 +99,7 @@ def _parameters(views: Views, block: Header, caps: dict[InstrumentId, int]) -> P
         ("OracleHub", "all_reporters", ()),
         ("Instruments", "guardian", ()),
     ]
-    (scale, debt, safety, margin, calls, threshold, timing, discount, orders, pool,
+    (scale, debt, safety, losses, margin, calls, threshold, timing, discount, orders, pool,
      quorum, reporters, guardian) = views.ask(wanted, block)  # fmt: skip
     return Parameters(
         settlement_decimals=18 - (len(str(scale)) - 1),
@@ -115,7 +117,14 @@ def _parameters(views: Views, block: Header, caps: dict[InstrumentId, int]) -> P
             insurance_ppm=debt["insurance_ppm"],
         ),
         pool_factor_ppm=safety[1],
-        pool_slice_ppm=safety[2],
+        pool_low_ppm=safety[2],
+        losses=Limits(
+            instrument_ppm=losses["instrument_ppm"],
+            underlying_ppm=losses["underlying_ppm"],
+            total_ppm=losses["total_ppm"],
+            window_seconds=losses["window_seconds"],
+            floor=losses["floor_wad"],
+        ),
         calls=Policy(
             call_ppm=calls["call_ppm"],
             hard_ppm=calls["hard_ppm"],

@@ -195,8 +195,18 @@ class Pool(_Section):
     exit_fee_percent: Percent
     margin_factor: Factor
     exit_factor: Factor
-    deficit_share_percent: Percent
+    reduce_only_percent: Percent
     forced_window_seconds: SecondsPositive
+
+
+class Losses(_Section):
+    """Who pays what an account could not."""
+
+    instrument_share_percent: Percent
+    underlying_share_percent: Percent
+    total_share_percent: Percent
+    window_seconds: SecondsPositive
+    settlement_floor_usd: UsdWhole
 
 
 class Parameters(_Section):
@@ -216,6 +226,7 @@ class Parameters(_Section):
     calls: Calls
     orders: Orders
     pool: Pool
+    losses: Losses
 
     @model_validator(mode="after")
     def _names_exist(self) -> Parameters:

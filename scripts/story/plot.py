@@ -225,7 +225,6 @@ class Plot:
     def leave_accounts(self) -> None:
         """Everybody closes, repays, takes collateral and cash home."""
         self._close_all()
-        self._pay_deficits()
         for player in self.players:
             self._repay(player)
             self._take_collateral(player)
@@ -275,18 +274,6 @@ class Plot:
                     self.report(f"{player.role.name} closes", 1)
                 self._wait(self.terms.orders.delay_seconds)
         raise StoryError("positions stay open although everybody asked to close")
-
-    def _pay_deficits(self) -> None:
-        """What neither insurance nor pool could pay is made good by a patron of insurance."""
-        self.witness.look()
-        index, patron = self.witness.index, self.stage.wallet(roles.DEPLOYER)
-        for account, deficit in list(index.deficits.items()):
-            if deficit is None:
-                continue
-            amount = self._native_up(index.accounts[account].debt)
-            self.stage.mint("USDC", patron, amount, ["Clearinghouse"])
-            self.stage.send("", "Clearinghouse", "deposit", (account, amount), patron)
-        self.witness.look()
 
     def _repay(self, player: Player) -> None:
         debt = self.witness.index.accounts[player.account].debt

@@ -160,7 +160,6 @@ class _Teller:
         ]
         record.calls = [Call(at - self._start, self._names[who]) for at, who in index.called]
         record.accounts = [self._line(player) for player in self._story.players]
-        deficits = sum(one.unpaid for _, one in index.deficits.items() if one is not None)
         record.figures = {
             "network": deploy.MARKET,
             "node": self._stage.node.kind,
@@ -171,7 +170,7 @@ class _Teller:
             "margin_calls": len(index.called),
             "liquidations": len(index.seized),
             "accounts_liquidated": len({one.account for one in index.seized}),
-            "bad_debt": (index.deficit_paid + deficits) / WAD,
+            "bad_debt": index.deficits / WAD,
             **{name: round(value, 6) for name, value in self._figures.items()},
             "ledger_difference": witness.ledger_difference,
             "reference_drift": witness.drift,

@@ -58,7 +58,7 @@ class WitnessIndex(Index):
         self.executed = 0
         self.seized: list[Seized] = []
         self.called: list[tuple[int, AccountId]] = []  # (unix seconds, who)
-        self.deficit_paid = 0  # WAD, by insurance and pool
+        self.deficits = 0  # WAD, whoever has paid them
         self.drift = 0  # WAD, largest difference of what a liquidation's event tells
 
     def apply(self, log: Log) -> None:
@@ -71,8 +71,8 @@ class WitnessIndex(Index):
             self.executed += 1
         elif log.name == "MarginCalled":
             self.called.append((log.time, AccountId(args["account"])))
-        elif log.name == "DeficitRecorded":
-            self.deficit_paid += args["insurance_paid"] + args["pool_paid"]
+        elif log.name == "DeficitPaid":
+            self.deficits += args["deficit"]
         elif log.name == "Liquidated":
             seen = self.seized[-1]
             off = (seen.equity - args["equity"], seen.maintenance - args["maintenance"])

@@ -9,6 +9,8 @@ import pytest
 from tests.attack.gang import close, gang, hedged_pairs, lines, worth
 from tests.support.world import BTC, ETH, World
 
+SETTLING = 5  # status of an instrument
+
 
 @pytest.mark.parametrize("rise", ["1.075", "1.077", "1.079"])
 def test_x07_closing_one_leg_by_premium_leaves_no_deficit(world: World, rise: str) -> None:
@@ -42,12 +44,12 @@ def test_x07_a_close_may_use_up_all_cash_and_not_more(world: World) -> None:
 
 
 def ruin(world: World) -> bytes:
-    """A gap of the price leaves a deficit beyond insurance and the pool's slice, 1.1 M USD."""
+    """A gap of the price leaves 1.5 M USD that nobody collected."""
     (trader,) = gang(world, "ruined", 1, 450_000)
     world.open_position(trader, BTC, 100)
     world.post({BTC: 30_000})
     world.liquidator.liquidate(trader, BTC, 2**255, sender=world.keeper)
-    assert world.markets.unpaid(BTC) == -world.cash(trader) > 10**24
+    assert world.cash(trader) == 0
     return trader
 
 
@@ -55,23 +57,17 @@ def test_p05_nobody_leaves_at_a_worth_that_a_deficit_has_taken(world: World) -> 
     """What a ruined account cannot pay was never the pool's, whatever its line says."""
     provider = world.provider
     before = lines(world)
-    trader = ruin(world)
+    ruin(world)
     after = lines(world)
-    # it won two millions, and is worth more by what the trader had and insurance has paid
-    assert after.pool > before.pool + 1_700_000 * 10**18
-    assert after.nav - before.nav < (450_000 + 250_000) * 10**18
-    assert after.nav == after.pool - world.markets.unpaid(BTC)
+    # it is worth more by what the trader had and insurance has paid, at most
+    assert 0 < after.nav - before.nav < (450_000 + 250_000) * 10**18
+    assert after.nav == after.pool
 
     shares = world.pool.balanceOf(provider) // 2
     left = world.leave_pool(provider, shares)
     assert abs(left * 10**12 - after.nav // 2) < 10**13
     # and who stays has as much: nobody left at the other's cost
     assert abs(lines(world).nav - after.nav // 2) < 10**13
-
-    # paid after all, it is worth again what the line says
-    world.deposit(trader, Decimal(-world.cash(trader) // 10**12 + 1) / 10**6)
-    world.liquidator.absorb(trader, sender=world.keeper)
-    assert lines(world).nav == lines(world).pool
 
 
 def test_l12_after_a_deficit_everyone_can_leave(world: World) -> None:
@@ -94,20 +90,56 @@ def test_l12_after_a_deficit_everyone_can_leave(world: World) -> None:
     assert held >= house.insurance + house.protocol * 10**12 + world.cash(keeper)
 
 
-def test_l13_a_paid_deficit_does_not_stand_for_the_next_one(world: World) -> None:
-    """Paid by a deposit that nobody told of, then another instrument ruins the account."""
-    trader = ruin(world)
-    owed = -world.cash(trader)
-    world.deposit(trader, Decimal(owed // 10**12 + 1) / 10**6 + 20_000)
+def test_l13_a_deficit_is_paid_alike_however_the_position_ends(world: World) -> None:
+    """One by liquidation of the whole, one in the end of a book of two: each is recorded once,
+    with all that it is made of, and each account ends with nothing."""
+    ruined = ruin(world)
+    (trader,) = gang(world, "second", 1, 30_000)
     world.open_position(trader, ETH, 40)
-    world.post({ETH: 1_000})
-    insurance = lines(world).insurance
+    world.open_position(trader, BTC, 1)
+    world.post({ETH: 1_000, BTC: 29_000})
+    told = []
+    for instrument in (ETH, BTC):
+        world.liquidator.liquidate(trader, instrument, 2**255, sender=world.keeper)
+        told += [one.args for one in world.evm.events("DeficitPaid")]
+    assert {one.instrument for one in told} == {ETH, BTC}
+    for one in told:
+        assert one.insured + one.own + one.sliced + one.shared + one.lost == one.deficit
+    lost = {one.instrument: one.deficit for one in told}
+    # 60,000 and 1,000 since entry, and the spread of their own close
+    assert 50 < lost[ETH] / lost[BTC] < 60
+    for account in (ruined, trader):
+        assert world.cash(account) == 0
+        world.liquidator.absorb(account, sender=world.keeper)
+        assert world.evm.events("DeficitPaid") == []
 
-    world.liquidator.liquidate(trader, ETH, 2**255, sender=world.keeper)
 
-    (told,) = world.evm.events("DeficitRecorded")[-1:]
-    assert told.args.instrument == ETH
-    assert told.args.insurance_paid > 0
-    assert lines(world).insurance < insurance
-    assert world.markets.unpaid(BTC) == 0
-    assert world.markets.unpaid(ETH) == -world.cash(trader)
+@pytest.mark.parametrize("parts", [1, 4])
+def test_l04_splitting_a_book_over_accounts_brings_no_more_of_the_pool(
+    world: World, parts: int
+) -> None:
+    """Long on some accounts, short on others, and a gap: what the longs leave unpaid the shorts
+    win. Insurance and pool pay no more of it to many accounts than to one."""
+    longs = gang(world, "long", parts, 1_000_000 // parts, bucket=1)
+    shorts = gang(world, "short", parts, 1_000_000 // parts, bucket=1)
+    for _ in range(2):
+        for long, short in zip(longs, shorts, strict=True):
+            world.open_position(long, BTC, Decimal(80) / parts)
+            world.open_position(short, BTC, Decimal(-80) / parts)
+    before, brought = lines(world), worth(world, longs + shorts)
+    world.post({BTC: 38_000})
+    for long in longs:
+        if world.instruments.status(BTC) == SETTLING:
+            world.liquidator.settle_positions([long], BTC, sender=world.keeper)
+        else:
+            world.liquidator.liquidate(long, BTC, 2**255, sender=world.keeper)
+    assert world.instruments.status(BTC) == SETTLING
+    world.liquidator.settle_positions(shorts, BTC, sender=world.keeper)
+    assert lines(world).mark == 0
+    assert before.insurance - lines(world).insurance <= 250_000 * 10**18
+    used = world.losses.used(BTC, BTC)
+    sliced = (used[0] >> 96) & (2**96 - 1)
+    assert sliced <= before.nav * 21 // 1_000  # of a worth that has the spread of the first in it
+    # together: what insurance and the pool paid for them, whatever they call themselves
+    gained = (worth(world, longs + shorts) - brought) * 10**18
+    assert gained <= before.insurance - lines(world).insurance + sliced + 10**18 * 1_000

@@ -10,6 +10,7 @@ import pytest
 
 from scripts import plan
 from tests.attack.gang import gang, lines
+from tests.support.refusals import refused
 from tests.support.world import BTC, INSTRUMENTS, WAD, World
 
 CHEAP = 4  # feed, and with it instrument, of a token worth 0.00001 USD
@@ -96,14 +97,13 @@ def test_g07_a_forgotten_setter_leaves_positions_that_can_be_liquidated(
     assert world.markets.safety()[1] >= 10**6, "trades need a pool that covers its requirement"
 
 
-def stop(world: World) -> bytes:
-    """A gap of the price leaves a deficit too large for insurance and the pool's slice."""
-    (trader,) = gang(world, "ruined", 1, 450_000)
-    world.open_position(trader, BTC, 100)
-    world.post({BTC: 30_000})
-    world.liquidator.liquidate(trader, BTC, 2**255, sender=world.keeper)
-    assert world.cash(trader) < 0 < world.markets.unpaid(BTC)
-    return trader
+def hedge(world: World) -> tuple[bytes, bytes]:
+    """Somebody long, somebody else as much short: what one loses the other wins."""
+    long, short = (gang(world, name, 1, 1_500_000, bucket=1)[0] for name in ("long", "short"))
+    for _ in range(4):
+        world.open_position(long, BTC, 50)
+        world.open_position(short, BTC, -50)
+    return long, short
 
 
 def opens(world: World) -> bool:
@@ -111,28 +111,48 @@ def opens(world: World) -> bool:
     return world.trade(trader, BTC, "0.1") == 0
 
 
-def test_d07_an_instrument_starts_again_when_its_deficit_is_paid(world: World) -> None:
-    """By anyone, into the account that owes it."""
-    trader = stop(world)
-    assert not opens(world)
-    world.liquidator.absorb(trader, sender=world.keeper)
-    assert not opens(world), "nothing was paid"
-
-    owed = world.markets.unpaid(BTC)
-    assert owed == -world.cash(trader)
-    world.deposit(trader, Decimal(owed // 10**12 + 1) / 10**6)
-    world.liquidator.absorb(trader, sender=world.keeper)
-
-    assert world.markets.unpaid(BTC) == 0
+def test_d07_a_deficit_that_can_be_paid_stops_nothing(world: World) -> None:
+    """The pool pays of what it has won, and of its slices: trading goes on."""
+    (trader,) = gang(world, "ruined", 1, 450_000)
+    world.open_position(trader, BTC, 100)
+    world.post({BTC: 30_000})
+    world.liquidator.liquidate(trader, BTC, 2**255, sender=world.keeper)
+    assert world.cash(trader) == 0
     assert opens(world)
 
 
-def test_d07_one_of_two_deficits_paid_is_not_enough(world: World) -> None:
-    first = stop(world)
-    world.post({BTC: 50_000})
-    assert world.markets.unpaid(BTC) > 0
-    world.deposit(first, Decimal(-world.cash(first) // 10**12) / 10**6 / 2)
-    world.liquidator.absorb(first, sender=world.keeper)
-    assert world.markets.unpaid(BTC) == -world.cash(first)
-    assert not opens(world)
-    assert all(world.markets.unpaid(other) == 0 for other in INSTRUMENTS if other != BTC)
+def test_l13_who_won_settles_after_those_who_may_still_leave_a_deficit(world: World) -> None:
+    """A second long, ruined by the same gap, whom nobody liquidated in time."""
+    long, short = hedge(world)
+    (late,) = gang(world, "late", 1, 300_000, bucket=1)
+    world.open_position(late, BTC, 40)
+    world.post({BTC: 37_000})
+    world.liquidator.liquidate(long, BTC, 2**255, sender=world.keeper)
+    with refused("market: losers settle first"):
+        world.liquidator.settle_positions([short, late], BTC, sender=world.keeper)
+    owed = world.assess(short).owed
+    world.liquidator.settle_positions([late, short], BTC, sender=world.keeper)
+    (told,) = world.evm.events("DeficitPaid")
+    assert told.args.account == late
+    assert told.args.own + told.args.shared > 0
+    assert world.cash(late) == 0
+    assert world.assess(short).owed == 0 < owed
+    assert lines(world).mark == 0
+
+
+def test_d07_one_beyond_all_limits_ends_its_instrument_and_no_other(world: World) -> None:
+    """A gap of a quarter: insurance, the pool's slice and a day's share of the shorts are less."""
+    long, short = hedge(world)
+    world.post({BTC: 37_000})
+    world.liquidator.liquidate(long, BTC, 2**255, sender=world.keeper)
+    (told,) = world.evm.events("DeficitPaid")
+    assert told.args.settles
+    with refused("market: not open"):
+        opens(world)
+    assert world.assess(short).equity > 0
+    world.liquidator.settle_positions([short], BTC, sender=world.keeper)
+    cash = world.cash(short) // 10**12
+    owner = world.owner(short)
+    world.clearinghouse.withdraw(short, cash, owner, sender=owner)
+    (trader,) = gang(world, "another newcomer", 1, 100_000)
+    world.open_position(trader, INSTRUMENTS[1], 1)

@@ -12,6 +12,7 @@ from keeper.core.accounts import Account, Position
 from keeper.core.fold import Book, Constants
 from keeper.core.interest import Credit, Curve
 from keeper.core.liquidation import Policy
+from keeper.core.losses import Limits
 from keeper.core.margin import Haircut
 from keeper.core.plan import Health
 from keeper.core.protocol.state import (
@@ -53,7 +54,8 @@ def parameters(**changes: Any) -> Parameters:
         "debt_share_ppm": 200_000,
         "debt_curve": Curve(0, 800_000, 0, 0, 0),
         "pool_factor_ppm": 2_000_000,
-        "pool_slice_ppm": 20_000,
+        "pool_low_ppm": 750_000,
+        "losses": Limits(20_000, 30_000, 50_000, 86_400, 10_000 * WAD),
         "calls": Policy(400_000, 800_000, 0, 120),
         "debt_sale_threshold": 1_000 * WAD,
         "debt_discount_ppm": 30_000,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from keeper.core.interest import Curve
 from keeper.core.liquidation import Policy
+from keeper.core.losses import Limits
 from keeper.core.margin import Haircut
 from keeper.core.protocol.model import Protocol
 from keeper.core.protocol.orders import Ending
@@ -30,7 +31,8 @@ PARAMETERS = Parameters(
     debt_share_ppm=200_000,
     debt_curve=Curve(20_000, 800_000, 60_000, 600_000, 100_000),
     pool_factor_ppm=2 * PPM,
-    pool_slice_ppm=20_000,
+    pool_low_ppm=750_000,
+    losses=Limits(20_000, 30_000, 50_000, 86_400, 10_000 * WAD),
     calls=Policy(call_ppm=400_000, hard_ppm=800_000, grace_isolated=0, grace_cross=120),
     debt_sale_threshold=75_000 * WAD,
     debt_discount_ppm=30_000,

@@ -205,10 +205,8 @@ def test_worked_crash(house: House) -> None:
 
 
 def test_worked_deficit(house: House) -> None:
-    """The same position falls to 1,500 at once: 50,000 are missing, of which insurance pays 1,000.
-
-    The pool's slice is 2 % of its NAV, so nothing stays unpaid and the instrument stays open.
-    """
+    """The same position falls to 1,500 at once: 50,000 are missing, of which insurance pays 1,000
+    and the pool the rest, out of the 150,000 that it has won."""
     account = account_id(OWNER, 0)
     house.trade(account, 100 * WAD)
     house.post(PRICE // 2)
@@ -216,5 +214,5 @@ def test_worked_deficit(house: House) -> None:
     assert house.state.accounts[account].cash == 0
     assert house.state.lines.insurance < 100_000 * WAD
     assert house.state.markets[ETH].stopped == 0
-    assert house.state.unpaid[ETH] == 0
+    assert house.state.slices.sliced == 0
     checks.ledger(house.state)

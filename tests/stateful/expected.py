@@ -220,7 +220,7 @@ EXPECTED: dict[str, tuple[str, ...]] = {
         "instruments: unknown status",
     ),
     "settle_instrument": ("ok", "instruments: not due", "oracle: slot not in ring"),
-    "settle_positions": ("ok", "instruments: not settling"),
+    "settle_positions": ("ok", "instruments: not settling", "market: losers settle first"),
     "set_top_up": (
         "ok",
         "account: not the owner",

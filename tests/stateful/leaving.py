@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from keeper.core.protocol import debts
 from keeper.core.protocol.lifecycle import LATE
+from keeper.core.protocol.markets import SHORTS_LOST
 from keeper.core.protocol.orders import Ending
 from keeper.core.protocol.state import CLEARINGHOUSE, SETTLEMENT, Order, Side
 from keeper.core.quotes import Report
@@ -76,7 +77,11 @@ class Exodus:
             left = self.state.settlements[instrument].at - self.state.now
             slot = self._refresh(max(left + LATE, 1))
             self._must("settle_instrument", instrument, slot)
-        self._must("settle_positions", tuple(self.scene.accounts), instrument)
+        side = -1 if self.state.markets[instrument].stopped == SHORTS_LOST else 1
+        losers_first = sorted(
+            self.scene.accounts, key=lambda one: -side * self.state.positions[one, instrument].size
+        )
+        self._must("settle_positions", tuple(losers_first), instrument)
         totals = self.state.markets[instrument]
         assert (totals.long_interest, totals.short_interest, totals.mark) == (0, 0, 0)
 

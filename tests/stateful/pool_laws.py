@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from keeper.core import fills, funding, market
+from keeper.core.accounts import MAX_POSITIONS
 from keeper.core.market import Market
 from keeper.core.protocol import clearing, liquidity, oracle, views
 from keeper.core.protocol.checks import Broken
@@ -38,7 +39,7 @@ class Before:
     sizes: dict[tuple[AccountId, InstrumentId], int]  # of positions that the act may trade
     markets: dict[InstrumentId, Market]  # of the same, accrued
     owing: int  # WAD, Σ max(0, −equity) of accounts that the act may liquidate or absorb
-    recorded: int  # WAD, their deficits that are out of NAV already
+    settling: frozenset[InstrumentId]
     asked: int  # native, entries that the act may return
 
 
@@ -47,7 +48,6 @@ def before(state: State, name: str, args: Sequence[Any]) -> Before:
     traded = {(order.account, order.instrument) for order, _ in _fills(name, args)}
     traded.update(_closed(name, args))
     accounts = set(_losers(name, args))
-    recorded = [state.deficits[account] for account in accounts]
     entries = args[0] if name in ("execute_requests", "lapse_requests") else ()
     return Before(
         nav=views.nav(state),
@@ -62,14 +62,14 @@ def before(state: State, name: str, args: Sequence[Any]) -> Before:
         owing=sum(
             max(0, -clearing.assess(state, account, Level.ANY).equity) for account in accounts
         ),
-        recorded=sum(one.unpaid for one in recorded if one is not None),
+        settling=_settling(state),
         asked=sum(state.requests[Side.ENTRY, one].amount for one in set(entries)),
     )
 
 
 def after(state: State, name: str, args: Sequence[Any], result: Any, then: Before) -> None:
     """Judge an act that was done; Broken names the law."""
-    if name in PRICED:
+    if name in PRICED or _settling(state) != then.settling:
         return
     jump = views.nav(state) - then.nav
     low, high = allowed(state, name, args, result, then)
@@ -79,6 +79,11 @@ def after(state: State, name: str, args: Sequence[Any], result: Any, then: Befor
     price_now = max(0, _worth(state)) + VIRTUAL, state.supply + VIRTUAL
     if name in SHARES and price_now[0] * price_then[1] < price_then[0] * price_now[1]:
         raise Broken(f"I-34 a share lost by {name}: from {price_then} to {price_now}")
+
+
+def _settling(state: State) -> frozenset[InstrumentId]:
+    """A deficit may end its instrument, which needs its premium reserve no more."""
+    return frozenset(one for one in state.terms if state.listed(one).settles)
 
 
 def _worth(state: State) -> int:
@@ -108,11 +113,13 @@ def allowed(state: State, name: str, args: Sequence[Any], result: Any, then: Bef
         return -sum(one for one, _ in each) - DUST, sum(sum(one) for one in each) + DUST
     if name in ("liquidate", "liquidate_many"):
         low, high = _forced(state, name, args, result, then)
-        return low - then.owing - DUST, high + then.recorded + DUST
+        shared = DUST * MAX_POSITIONS * len(_closed(name, args))  # a few units each cause
+        return low - then.owing - clearing.DUST - shared, high + shared
     if name == "absorb":
-        return -then.owing - DUST, then.recorded + DUST
+        return -then.owing - clearing.DUST, DUST * MAX_POSITIONS
     if name == "settle_positions":
-        return -then.owing - DUST * len(args[0]), then.recorded + DUST * len(args[0])
+        shared = DUST * MAX_POSITIONS * len(args[0])
+        return -then.owing - clearing.DUST - shared, shared
     return -DUST, DUST
 
 

@@ -98,7 +98,7 @@ def _list_second_future(world: World) -> None:
         (3_000 * WAD, 5_000_000, 50, 4_000, 8_000, 5_000, 3_000, 2_000),
         sender=world.governor,
     )
-    world.markets.set_insurance_cap(4, 1_000 * WAD, sender=world.governor)
+    world.losses.set_insurance_cap(4, 1_000 * WAD, sender=world.governor)
 
 
 def _draw_figures(world: World, rng: random.Random) -> None:
@@ -109,10 +109,13 @@ def _draw_figures(world: World, rng: random.Random) -> None:
     )
     world.markets.set_safety(
         rng.choice((1_000_000, 2_000_000, 10_000_000)),
-        rng.choice((0, 20_000, 500_000)),
+        rng.choice((0, 500_000, 1_000_000)),
         rng.choice((600, 7_200)),
         sender=governor,
     )
+    shares = rng.choice(((0, 0, 0), (2_000, 3_000, 4_000), (100_000, 200_000, 500_000)))
+    floor = rng.choice((0, 1_000, 10**6, 10**6, 10**6)) * WAD
+    world.losses.set_terms((*shares, rng.choice((3_600, 86_400)), floor), sender=governor)
     world.debts.set_ceilings(
         rng.choice((2_000, 100_000)) * WAD, rng.choice((2_000, 200_000)), sender=governor
     )
@@ -151,4 +154,4 @@ def _draw_figures(world: World, rng: random.Random) -> None:
     world.pool.set_exit_terms(rng.choice((1_000_000, 2_500_000)), 1_000, sender=governor)
     if rng.random() < 0.4:
         for instrument in (1, 2, 3, 4):
-            world.markets.set_insurance_cap(instrument, 50 * WAD, sender=governor)
+            world.losses.set_insurance_cap(instrument, 50 * WAD, sender=governor)

@@ -17,6 +17,7 @@ from eth_utils import keccak
 from keeper.core import accounts, market, terms
 from keeper.core.interest import Credit, Curve
 from keeper.core.liquidation import Policy
+from keeper.core.losses import Limits
 from keeper.core.margin import Haircut
 from keeper.core.protocol import checks, clearing, liquidations, liquidity, views
 from keeper.core.protocol.model import Protocol
@@ -205,7 +206,7 @@ class Twin:
     def _check_market(self, one: InstrumentId) -> None:
         found = self.state.markets[one]
         _equal(f"market {one}", market.encode(found), self.world.markets.market(one))
-        _equal(f"unpaid {one}", self.state.unpaid[one], self.world.markets.unpaid(one))
+        self._check_losses(one)
         end = self.state.settlements[one]
         _equal(
             f"life of {one}",
@@ -213,6 +214,23 @@ class Twin:
             (self.world.instruments.status(one), self.world.instruments.settlement(one)),
         )
         self._seen[one] = found
+
+    def _check_losses(self, one: InstrumentId) -> None:
+        """What was used of the limits of deficits."""
+        state, underlying = self.state, self.state.listed(one).risk.underlying
+        used, grouped, slices = state.used[one], state.grouped[underlying], state.slices
+        charged, borne = state.charged[one], state.borne[one]
+        _equal(
+            f"losses of {one}",
+            (
+                used.insured | used.sliced << 96 | used.at << 192,
+                grouped.sliced | grouped.at << 96,
+                slices.sliced | slices.base << 96 | slices.at << 192,
+                charged.longs | charged.shorts << 104 | charged.at << 208,
+                borne.lost | borne.at << 96,
+            ),
+            tuple(self.world.losses.used(one, underlying)),
+        )
 
     def _check_account(self, account: AccountId) -> None:
         record, clearinghouse = self.state.accounts[account], self.world.clearinghouse
@@ -248,6 +266,16 @@ class Twin:
             f"debt due of {account.hex()}",
             self.state.debt_due[account],
             self.world.liquidator.debt_due(account),
+        )
+        memory = self.state.memories[account]
+        words, bound = [], 0
+        if memory is not None:
+            words = [one.instrument | one.long << 16 | one.lost << 32 for one in memory.losses]
+            bound = memory.short | memory.at << 112
+        _equal(
+            f"losses of {account.hex()}",
+            (tuple(words), bound),
+            tuple(self.world.losses.remembered(account)),
         )
         self._seen[account] = record
 
@@ -643,7 +671,8 @@ def _state_of(world: World, tokens: Sequence[Any], instruments: Sequence[Instrum
         debt_share_ppm=lending.share_ppm,
         debt_curve=Curve(*lending[2:]),
         pool_factor_ppm=safety[1],
-        pool_slice_ppm=safety[2],
+        pool_low_ppm=safety[2],
+        losses=Limits(*world.losses.terms_in_force()),
         calls=Policy(calls.call_ppm, calls.hard_ppm, calls.isolated_grace, calls.cross_grace),
         debt_sale_threshold=world.liquidator.debt_threshold(),
         debt_discount_ppm=world.vault.sale_discount_ppm(),
@@ -660,7 +689,7 @@ def _state_of(world: World, tokens: Sequence[Any], instruments: Sequence[Instrum
         reporters=frozenset(address(one) for one in world.hub.all_reporters()),
         guardian=address(world.guardian),
         insurance_caps={
-            InstrumentId(one): world.markets.insurance_cap(one) for one in (0, *instruments)
+            InstrumentId(one): world.losses.insurance_cap(one) for one in (0, *instruments)
         },
     )
     feeds = {}

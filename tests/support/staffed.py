@@ -16,7 +16,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from decimal import Decimal, localcontext
+from itertools import count
 from typing import Any
+
+from eth_typing import HexAddress, HexStr
+from web3.types import Nonce
+from web3.utils.address import get_create_address
 
 from keeper.core import accounts, market, terms
 from keeper.core.accounts import Account
@@ -71,7 +76,7 @@ def everything(world: World, *accounts_: bytes) -> Any:
     return (
         world.markets.ledger(),
         [world.markets.market(one) for one in INSTRUMENTS],
-        [world.markets.unpaid(one) for one in (0, *INSTRUMENTS)],
+        [world.losses.used(one, one) for one in (0, *INSTRUMENTS)],
         world.debts.total(),
         [token.balanceOf(at.address) for token in tokens for at in (clearinghouse, vault)],
         [
@@ -139,18 +144,25 @@ class House:
     def __init__(self, world: World) -> None:
         self.world = world
         self.sender = world.wallet("in place of Clearinghouse")
+        builder, markets = _builder(world)
+        self.losses = world.evm.deploy(
+            world.artifacts["Losses"], world.governor, markets, sender=builder
+        )
         self.markets = world.evm.deploy(
             world.artifacts["Markets"],
             world.governor,
             self.sender,
             world.risk_engine.address,
             world.instruments.address,
-            sender=world.governor,
+            self.losses.address,
+            sender=builder,
         )
+        assert self.markets.address == markets
         self.markets.set_safety(*world.markets.safety()[1:], sender=world.governor)
+        self.losses.set_terms(tuple(world.losses.terms_in_force()), sender=world.governor)
         for one in INSTRUMENTS:
-            cap = world.markets.insurance_cap(one)
-            self.markets.set_insurance_cap(one, cap, sender=world.governor)
+            cap = world.losses.insurance_cap(one)
+            self.losses.set_insurance_cap(one, cap, sender=world.governor)
         self.markets.change_lines(usd(10_000_000), usd(500_000), sender=self.sender)
 
     @property
@@ -170,6 +182,16 @@ class House:
         with refused(reason):
             yield
         assert ([self.markets.market(one) for one in INSTRUMENTS], self.markets.ledger()) == before
+
+
+def _builder(world: World) -> tuple[str, str]:
+    """A wallet that has deployed nothing yet, and where its second contract will be."""
+    for number in count():
+        wallet = world.wallet(f"builder {number}")
+        second = get_create_address(HexAddress(HexStr(wallet)), Nonce(1)).lower()
+        if not world.evm.code(second):
+            return wallet, second
+    raise AssertionError("count ends never")
 
 
 class Holder:

@@ -123,6 +123,7 @@ class World:
         self.volatility = contracts["Volatility"]
         self.risk_engine = contracts["RiskEngine"]
         self.markets = contracts["Markets"]
+        self.losses = contracts["Losses"]
         self.clearinghouse = contracts["Clearinghouse"]
         self.orders = contracts["Orders"]
         self.liquidator = contracts["Liquidator"]

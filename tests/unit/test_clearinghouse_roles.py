@@ -41,7 +41,7 @@ def world(staffed: World) -> World:
         ("Orders", "fill", (A, BTC, usd(1), usd(50_000), 0, 0, False, 0, 0, NOBODY)),
         ("Liquidator", "force_fill", (A, BTC, usd(1), 0, NOBODY)),
         ("Liquidator", "set_call", (A, True, 0)),
-        ("Liquidator", "absorb", (A, BTC)),
+        ("Liquidator", "absorb", (A,)),
         ("Liquidator", "repay", (A, NOBODY, 1)),
         ("Vault", "set_collateral", (A, 1)),
         ("LiquidityPool", "mark_all", (0,)),

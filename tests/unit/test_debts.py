@@ -188,24 +188,27 @@ def test_an_account_without_debt_is_not_in_the_table(flat: World) -> None:
     assert flat.evm.events("DebtChanged") == []
 
 
-def test_i02_debt_that_nobody_can_pay_bears_no_interest(flat: World) -> None:
+def test_i02_debt_that_nobody_can_pay_is_paid_for_him_and_bears_no_interest(flat: World) -> None:
     """Nothing is behind it: interest on it would be a claim of the pool on nobody."""
     account = debtor(flat, 70_000, weth=40)
     flat.post({2: 1_000})
-    flat.markets.set_insurance_cap(0, 0, sender=flat.governor)
-    flat.markets.set_safety(2_000_000, 0, 7_200, sender=flat.governor)
+    flat.losses.set_insurance_cap(0, 0, sender=flat.governor)
     flat.mint(flat.usdc, flat.keeper, 60_000 * USD, flat.clearinghouse)
     flat.liquidator.repay_with_collateral(
         account, flat.weth.address, 60_000 * USD, 0, sender=flat.keeper
     )
     assert flat.vault.held(account, flat.weth.address) == 0
-    left = flat.liquidator.absorb(account, sender=flat.keeper)
+    left = -flat.assess(account).cash
     assert left > 0
+    pool = flat.markets.ledger()[0]
+    flat.liquidator.absorb(account, sender=flat.keeper)
+    (told,) = flat.evm.events("DeficitPaid")
+    assert (told.args.instrument, told.args.deficit) == (0, left)
+    assert told.args.sliced == left == pool - flat.markets.ledger()[0]
     assert flat.debts.index_of(account) == 0
-    assert (flat.debts.state()[3], flat.debts.state()[4]) == (left, 0)
+    assert (flat.debts.state()[3], flat.debts.state()[4]) == (0, 0)
     flat.evm.warp(365 * 86_400)
-    assert flat.debts.due() == flat.debts.owed(account, left) == 0
-    assert flat.assess(account).cash == -left
+    assert flat.debts.due() == flat.assess(account).cash == 0
 
 
 # -- ceilings

@@ -266,11 +266,11 @@ def test_settle__a_loss_beyond_margin_is_a_deficit_of_the_instrument(world: Worl
     assert world.assess(long).equity < 0
     before = lines(world)
     end(world, long)
-    told = event(world, "DeficitRecorded").args
-    assert told[:2] == (long, BTC)
-    assert told[2] == told[3] > usd(10_000)
+    told = event(world, "DeficitPaid").args
+    assert (told.account, told.instrument) == (long, BTC)
+    assert told.insured == told.deficit > usd(10_000)
     assert account_of(world, long).cash == 0
-    assert lines(world).insurance == before.insurance - told[3]
+    assert lines(world).insurance == before.insurance - told.insured
 
 
 def test_settling__a_dead_feed_does_not_hold_up_the_pool(world: World) -> None:

@@ -396,7 +396,7 @@ def test_liquidate__penalty_and_fee_take_no_more_than_the_equity_left(
     told = liquidate(world, isolated)
     assert (told.charged, told.reward) == (usd(35), usd(4))
     assert account_of(world, isolated).cash == 0
-    assert world.evm.events("DeficitRecorded") == []
+    assert world.evm.events("DeficitPaid") == []
 
 
 # -- who

@@ -18,7 +18,7 @@ from tests.support.staffed import (
     tokens_add_up,
     usd,
 )
-from tests.support.world import BTC, ETH, USD, WORKED, World
+from tests.support.world import BTC, ETH, USD, World
 
 ALL = 2**256 - 1
 ETHER = 10**18
@@ -67,122 +67,79 @@ def buy(world: World, account: bytes, buyer: str, native: int, minimum: int = 1)
 
 @pytest.fixture
 def broke(world: World) -> bytes:
-    """One BTC long, and 1,000 less than nothing."""
+    """One BTC long that has lost its 20,000, and 1,000 more."""
     account = world.account("trader", 1)
     world.deposit(account, 20_000)
     fill(world, account, BTC, 1)
+    world.post({BTC: 29_200})
     leave(world, account, -usd(1_000))
     return account
+
+
+DEFICIT = usd(1_000) + usd("102.2")  # with the spread
 
 
 def liquidate(world: World, account: bytes) -> None:
     world.liquidator.liquidate(account, BTC, ALL, sender=world.keeper)
 
 
-def test_deficit__is_paid_by_insurance_in_the_same_act(world: World, broke: bytes) -> None:
+def test_deficit__is_paid_in_the_same_act(world: World, broke: bytes) -> None:
+    world.markets.accrue([BTC], sender=world.keeper)
     before = lines(world)
     liquidate(world, broke)
-    deficit = usd(1_175)  # with the spread
     assert event(world, "Liquidated").args.charged == 0
-    assert event(world, "DeficitRecorded").args == (broke, BTC, deficit, deficit, 0, 0)
+    told = event(world, "DeficitPaid").args
+    assert told == (broke, BTC, True, DEFICIT, DEFICIT, 0, 0, 0, 0, False)
     record = account_of(world, broke)
     assert (record.cash, record.book) == (0, ())
     assert world.debts.total() == 0
-    assert lines(world).insurance == before.insurance - deficit
+    assert lines(world).insurance == before.insurance - DEFICIT
     assert market_of(world, BTC).stopped == 0
     assert tokens_add_up(world, broke)
 
 
-def test_deficit__beyond_caps_is_recorded_and_stops_the_instrument(
-    world: World, broke: bytes
-) -> None:
-    world.markets.set_insurance_cap(BTC, usd(300), sender=world.governor)
-    world.markets.set_safety(2_000_000, 10, 7_200, sender=world.governor)
+def test_deficit__beyond_the_cap_the_pool_pays_of_what_it_won(world: World, broke: bytes) -> None:
+    world.losses.set_insurance_cap(BTC, usd(300), sender=world.governor)
+    world.markets.accrue([BTC], sender=world.keeper)
+    before = lines(world)
     liquidate(world, broke)
-    told = event(world, "DeficitRecorded").args
-    worth = lines(world).nav + told.pool_paid + told.unpaid
-    assert (told.insurance_paid, told.pool_paid) == (usd(300), worth * 10 // 10**6)
-    rest = usd(875) - told.pool_paid
-    assert told.unpaid == rest == world.markets.unpaid(BTC)
-    assert account_of(world, broke).cash == -rest
-    assert world.debts.total() == rest
-    assert market_of(world, BTC).stopped == 1
-    assert tokens_add_up(world, broke)
+    told = event(world, "DeficitPaid").args
+    assert (told.insured, told.own) == (usd(300), DEFICIT - usd(300))
+    assert account_of(world, broke).cash == 0
+    # what it could not collect it had counted as worth: all it has won is what the trader had
+    assert lines(world).nav < before.nav
+    assert market_of(world, BTC).stopped == 0
     other = world.account("other")
     world.deposit(other, 20_000)
-    with refuses(world, "fill: halted", other):
-        fill(world, other, BTC, 1)
-    fill(world, other, ETH, 1)
-
-
-def test_absorb__tries_again_for_anyone() -> None:
-    """Insurance has the fees of one trade and a cap of 300; later somebody gives it more."""
-    world = World(market=WORKED, stand_ins=("Orders",))
-    world.enter_pool(world.provider, 10**6)
-    world.markets.set_insurance_cap(BTC, usd(300), sender=world.governor)
-    world.markets.set_safety(2_000_000, 0, 7_200, sender=world.governor)
-    broke = world.account("trader", 1)
-    world.deposit(broke, 5_000)
-    fill(world, broke, BTC, 1)
-    world.post({BTC: 44_000})
-    liquidate(world, broke)
-    first = event(world, "DeficitRecorded").args
-    assert usd(6) < first.insurance_paid < usd(7)  # 5 and a day of the gap fee
-    assert lines(world).insurance == 0
-    assert first.unpaid == first.deficit - first.insurance_paid == -account_of(world, broke).cash
-
-    world.mint(world.usdc, world.governor, 10_000 * USD, world.clearinghouse)
-    world.clearinghouse.fund_insurance(10_000 * USD, sender=world.governor)
-    passer_by = world.wallet("passer-by")
-    paid = usd(300) - first.insurance_paid
-    rest = first.deficit - usd(300)
-    assert world.liquidator.absorb(broke, sender=passer_by) == rest
-    assert event(world, "CashChanged").args == (broke, 9, paid, -rest, 0)
-    assert event(world, "DeficitRecorded").args[1:] == (BTC, first.unpaid, paid, 0, rest)
-    assert world.liquidator.absorb(broke, sender=passer_by) == rest  # the cap is used up
-    assert world.markets.unpaid(BTC) == rest
-    assert tokens_add_up(world, broke)
-
-
-def test_absorb__a_debtor_who_pays_himself_opens_the_instrument_again(
-    world: World, broke: bytes
-) -> None:
-    world.markets.set_insurance_cap(BTC, 0, sender=world.governor)
-    world.markets.set_safety(2_000_000, 0, 7_200, sender=world.governor)
-    liquidate(world, broke)
-    assert (world.markets.unpaid(BTC), market_of(world, BTC).stopped) == (usd(1_175), 1)
-    world.deposit(broke, 1_175)
-    assert world.liquidator.absorb(broke, sender=world.keeper) == 0
-    assert event(world, "DeficitRecorded").args == (broke, BTC, 0, 0, 0, 0)
-    assert world.evm.events("CashChanged") == []
-    assert (world.markets.unpaid(BTC), market_of(world, BTC).stopped) == (0, 0)
+    fill(world, other, BTC, 1)
+    assert tokens_add_up(world, broke, other)
 
 
 def test_absorb__does_nothing_where_there_is_no_deficit(world: World, debtor: bytes) -> None:
     healthy = world.account("trader")
     world.deposit(healthy, 5_000)
     for account in (healthy, debtor, world.account("nobody-yet")):
-        assert world.liquidator.absorb(account, sender=world.keeper) == 0
+        world.liquidator.absorb(account, sender=world.keeper)
         assert world.evm.events() == []
 
 
 def test_deficit__of_who_has_collateral_waits_for_its_sale(
     world: World, broke: bytes, buyer: str
 ) -> None:
-    """0.1 WETH count 220 and are worth 250: they pay first, insurance what they cannot."""
+    """0.1 WETH count 220 and are worth 250: they pay first, others what they cannot."""
     world.add_collateral(broke, world.weth, "0.1")
     liquidate(world, broke)
-    assert world.evm.events("DeficitRecorded") == []
+    assert world.evm.events("DeficitPaid") == []
     # equity was −780: nothing to charge but the spread
-    assert account_of(world, broke).cash == -usd(1_175)
+    assert account_of(world, broke).cash == -DEFICIT
     world.ripen_debt(broke)
     got = buy(world, broke, buyer, 242_500_000)  # all of it at 3 % off
     assert got == ETHER // 10
     assert world.vault.held(broke, world.weth.address) == 0
-    world.markets.set_insurance_cap(0, usd(10_000), sender=world.governor)
-    assert world.liquidator.absorb(broke, sender=world.keeper) == 0
-    deficit = usd("932.5")
-    assert event(world, "DeficitRecorded").args == (broke, 0, deficit, deficit, 0, 0)
+    world.liquidator.absorb(broke, sender=world.keeper)
+    left = DEFICIT - usd("242.5")
+    # the position had left it short by less than the sale did not bring
+    assert event(world, "DeficitPaid").args == (broke, BTC, True, left, left, 0, 0, 0, 0, False)
     assert tokens_add_up(world, broke)
 
 
@@ -200,14 +157,13 @@ def test_deficit__collateral_that_is_worth_something_is_sold_first(
     """A thousandth of a WETH, sold whole for three dollars."""
     world.add_collateral(broke, world.weth, "0.001")
     liquidate(world, broke)
-    assert world.liquidator.absorb(broke, sender=world.keeper) == 0
+    world.liquidator.absorb(broke, sender=world.keeper)
     with refuses(world, "debt: too little collateral", broke):
         buy(world, broke, buyer, 3 * USD, 10**15 + 1)
     assert buy(world, broke, buyer, 3 * USD, 10**15) == 10**15
-    debt = usd(1_172)
+    debt = DEFICIT - usd(3)
     assert account_of(world, broke).cash == -debt
-    world.markets.set_insurance_cap(0, debt, sender=world.governor)
-    assert world.liquidator.absorb(broke, sender=world.keeper) == 0
+    world.liquidator.absorb(broke, sender=world.keeper)
     assert account_of(world, broke).cash == 0
 
 
@@ -469,4 +425,4 @@ def test_liquidator__knows_whom_it_asks(worked: World) -> None:
 
 
 def test_deployment__insurance_covers_debt_that_no_instrument_caused(worked: World) -> None:
-    assert worked.markets.insurance_cap(0) == usd(50_000)
+    assert worked.losses.insurance_cap(0) == usd(50_000)

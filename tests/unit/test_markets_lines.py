@@ -11,7 +11,7 @@ from tests.support.staffed import Holder, House, event, usd
 from tests.support.world import BTC, World
 
 HUGE = 2**256 - 1
-SAFETY = (2_000_000, 20_000, 7_200)  # as the parameter file has it
+SAFETY = (2_000_000, 750_000, 7_200)
 
 
 # -- change_lines
@@ -114,7 +114,7 @@ def test_take_protocol__of_nothing_is_nothing(house: House) -> None:
         ("fill", (BTC, 0, 0, 0, usd(1), usd(50_000), 0)),
         ("force", (BTC, usd(1), usd(50_000), 0, -usd(1), 0)),
         ("settle", (BTC, usd(1), 0)),
-        ("absorb", (b"\x01" * 32, BTC, usd(1))),
+        ("absorb", (b"\x01" * 32, BTC, usd(1), usd(1), True)),
         ("change_lines", (0, 0)),
         ("take_protocol", (10**12,)),
         ("adopt_risk_engine", ()),
@@ -142,7 +142,7 @@ def test_markets__knows_its_clearinghouse_and_owner(world: World) -> None:
 
 def test_set_safety__at_its_bounds(house: House) -> None:
     markets, governor = house.markets, house.world.governor
-    for figures in ((10**6, 0, 600), (10**7, 500_000, 1_000_000)):
+    for figures in ((10**6, 0, 600), (10**7, 1_000_000, 1_000_000)):
         markets.set_safety(*figures, sender=governor)
         engine = house.world.risk_engine.address
         assert markets.safety() == (engine, *figures)
@@ -155,7 +155,7 @@ def test_set_safety__at_its_bounds(house: House) -> None:
         (0, 999_999),
         (0, 10_000_001),
         (0, HUGE),
-        (1, 500_001),
+        (1, 1_000_001),
         (1, HUGE),
         (2, 599),
         (2, 1_000_001),
@@ -170,23 +170,10 @@ def test_set_safety__refuses_a_figure_out_of_range(house: House, place: int, fig
     assert house.markets.safety()[1:] == SAFETY
 
 
-def test_set_insurance_cap__at_its_bounds(house: House) -> None:
-    governor = house.world.governor
-    for instrument, cap in ((BTC, 10**27), (BTC, 0), (0, usd(5))):
-        house.markets.set_insurance_cap(instrument, cap, sender=governor)
-        assert event(house.world, "InsuranceCapChanged").args == (instrument, cap)
-        assert house.markets.insurance_cap(instrument) == cap
-    with refused("market: figure out of range"):
-        house.markets.set_insurance_cap(BTC, 10**27 + 1, sender=governor)
-    assert house.markets.insurance_cap(BTC) == 0
-
-
 def test_governor__nobody_else_sets_a_figure(house: House) -> None:
     for stranger in (house.sender, house.world.keeper):
         with refused("ownable: caller is not the owner"):
             house.markets.set_safety(*SAFETY, sender=stranger)
-        with refused("ownable: caller is not the owner"):
-            house.markets.set_insurance_cap(BTC, 0, sender=stranger)
 
 
 def test_adopt_risk_engine__keeps_the_other_figures(house: House) -> None:
@@ -204,6 +191,5 @@ def test_adopt_risk_engine__keeps_the_other_figures(house: House) -> None:
 def test_views__of_what_nobody_traded_yet(house: House) -> None:
     assert house.markets.market(BTC) == (0,) * 5
     assert house.markets.market(99) == (0,) * 5
-    assert house.markets.unpaid(BTC) == 0
     assert house.markets.indices(99) == (0, 0)
     assert house.markets.ledger() == (usd(10_000_000), usd(500_000), 0, 0, 0)

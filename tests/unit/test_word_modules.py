@@ -152,6 +152,7 @@ ORDER = [
     "requirement",
     "index_sum",
     "mark",
+    "won",
     "forced",
     "forced_at",
 ]

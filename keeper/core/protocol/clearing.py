@@ -24,8 +24,11 @@ from keeper.core.types import (
     owner_of,
     require,
 )
+from keeper.core.units import WAD
 
 NOBODY = Address(bytes(20))
+NO_INSTRUMENT = InstrumentId(0)
+DUST = WAD  # collateral below it is not worth a sale
 
 # ---------------------------------------------------------------- owners of accounts
 
@@ -372,7 +375,8 @@ def force_fill(
     equity: int,
     liquidator: Address,
 ) -> Outcome:
-    """Close part of a liquidated position and pay the liquidator (SPEC 8.4)."""
+    """Close part of a liquidated position and pay the liquidator; have what the account cannot
+    pay paid once it has nothing left (SPEC 8.4, 8.6)."""
     outcome = markets.force(state, instrument, state.positions[account, instrument], size, equity)
     record = state.accounts[account]
     hold_position(
@@ -383,4 +387,29 @@ def force_fill(
         outcome.position,
     )
     credit_owner(state, liquidator, outcome.reward)
+    if outcome.fee == 0 and (equity < 0 or not state.accounts[account].book):
+        lost = max(0, -outcome.cash)
+        absorb(state, account, instrument, -lost if size > 0 else lost)
     return outcome
+
+
+def absorb(
+    state: State, account: AccountId, instrument: InstrumentId = NO_INSTRUMENT, lost: int = 0
+) -> None:
+    """Have paid what a bare account is short of; of one that is not yet, remember the loss.
+
+    `instrument`: of which a position was just closed by force; `lost` > 0 by a long, < 0 by a
+    short.
+    """
+    record = state.accounts[account]
+    bare, worth = not record.book, 0
+    if bare:
+        worth, _ = collateral_value(state, account, stored_prices(state, Level.ANY))
+        bare = worth < DUST
+        worth = 0 if bare else worth
+    if instrument == NO_INSTRUMENT and not bare:
+        return
+    short = max(0, debts.owed(state, account) - record.cash - worth)
+    paid = markets.absorb(state, account, instrument, lost, short, bare)
+    if paid:
+        credit(state, account, paid)

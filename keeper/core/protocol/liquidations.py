@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from keeper.core import liquidation, margin
 from keeper.core.accounts import mode_of
 from keeper.core.liquidation import Assessment
-from keeper.core.protocol import clearing, collateral, debts, markets, oracle
+from keeper.core.protocol import clearing, collateral, debts, oracle
 from keeper.core.protocol.state import CLEARINGHOUSE, SETTLEMENT, State
 from keeper.core.types import (
     AccountId,
@@ -20,11 +20,9 @@ from keeper.core.types import (
     owner_of,
     require,
 )
-from keeper.core.units import PPM, WAD, ceil_div, mul_ceil
+from keeper.core.units import PPM, ceil_div, mul_ceil
 
-NO_INSTRUMENT = InstrumentId(0)
 NOBODY = Address(bytes(20))
-DUST = WAD  # collateral below it is not worth a sale
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +58,6 @@ def liquidate(
 ) -> Liquidated:
     """Close what brings the account back to plain initial, at most `max_size` (SPEC 8.3, 8.4)."""
     require(owner_of(account) != caller, "liquidation: own account")
-    before = state.accounts[account]
     assessed = clearing.assess(state, account, Level.FRESH)
     require(_liquidatable(state, account, assessed), "liquidation: not liquidatable")
     terms = state.listed(instrument)
@@ -81,9 +78,6 @@ def liquidate(
         rises = _improves(state, account, instrument, delta, assessed, index)
         require(rises, "liquidation: health would fall")
     outcome = clearing.force_fill(state, account, instrument, delta, assessed.equity, caller)
-    if len(before.book) == 1 and outcome.fee == 0:
-        # no equity was left to charge: there may be a deficit, and absorb acts on nothing else
-        _try_absorb(state, account, instrument)
     return Liquidated(size=size, reward=outcome.reward)
 
 
@@ -135,12 +129,11 @@ def settle_positions(state: State, accounts: Sequence[AccountId], instrument: In
         size = state.positions[account, instrument].size
         if size:
             clearing.force_fill(state, account, instrument, -size, 0, NOBODY)
-            _try_absorb(state, account, instrument)
 
 
-def absorb(state: State, account: AccountId) -> int:
-    """Try again to pay the deficit of an account without position and collateral; what is left."""
-    return _try_absorb(state, account, NO_INSTRUMENT)
+def absorb(state: State, account: AccountId) -> None:
+    """Have the deficit paid of an account that has neither position nor collateral left."""
+    clearing.absorb(state, account)
 
 
 def mark_debt(state: State, account: AccountId) -> None:
@@ -225,18 +218,3 @@ def _set_call(state: State, account: AccountId, called: bool) -> None:
     grace = state.parameters.calls.grace(mode_of(account, record))
     deadline = state.now + grace if called else 0
     clearing.write(state, account, replace(record, called=called, call_deadline=deadline))
-
-
-def _try_absorb(state: State, account: AccountId, instrument: InstrumentId) -> int:
-    """Pay what a bare account is short of; what is left unpaid, WAD."""
-    record = state.accounts[account]
-    stored = clearing.stored_prices(state, Level.ANY)
-    if record.book or clearing.collateral_value(state, account, stored)[0] >= DUST:
-        return 0
-    if instrument != NO_INSTRUMENT:
-        markets.absorb(state, account, instrument, 0)
-    deficit = record.debt + debts.owed(state, account)
-    paid = markets.absorb(state, account, instrument, deficit)
-    if deficit:  # unpaid too it bears interest no more
-        clearing.credit(state, account, paid)
-    return state.accounts[account].debt

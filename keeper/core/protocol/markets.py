@@ -8,15 +8,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from keeper.core import fills, funding, liquidation, margin, market
+from keeper.core import fills, funding, liquidation, losses, margin, market
 from keeper.core.accounts import Position
+from keeper.core.losses import Buckets, Cause, Claim
 from keeper.core.market import Lines, Market
 from keeper.core.protocol import lifecycle, oracle
-from keeper.core.protocol.state import Deficit, State
+from keeper.core.protocol.state import State
 from keeper.core.quotes import Quote
 from keeper.core.terms import Terms
 from keeper.core.types import AccountId, FeedId, InstrumentId, Level, Refused, Status, require
-from keeper.core.units import MICRO, ceil_div, mul_ceil, ppm_floor
+from keeper.core.units import MICRO, ceil_div, clamp, mul_ceil
+
+LONGS_LOST, SHORTS_LOST = 1, 2  # which side left the deficit that ended an instrument
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +151,17 @@ def force(
     now, gap_due = funding.accrued(state.markets[instrument], state.now)
     index = quote.price_wad
     if terms.settles:
+        # what the others cannot pay is still to be shared by those who have won
+        waits = (now.stopped == LONGS_LOST and position.size < 0 < now.long_interest) or (
+            now.stopped == SHORTS_LOST and position.size > 0 < now.short_interest
+        )
+        require(not waits, "market: losers settle first")
         cost = mul_ceil(delta, index)
         return _trade(state, instrument, terms, quote, now, gap_due, position, delta, cost, 0, 0)
     charged = liquidation.charges(equity, index, delta, now.net, terms)
     left = market.residual(now, state.now, state.parameters.forced_window_seconds)
+    spread = fills.forced_charge(index, delta, terms.limit.lambda_ppm)  # a charge, not a gain
+    now = market.realised(now, -spread)
     outcome = _trade(
         state,
         instrument,
@@ -189,39 +199,83 @@ def settle(state: State, instrument: InstrumentId, position: Position) -> tuple[
         instrument,
         terms,
         quote,
-        replace(now, index_sum=now.index_sum + moved),
+        market.realised(replace(now, index_sum=now.index_sum + moved), kept),
         gap_due,
     )
     return owed, settled
 
 
-def absorb(state: State, account: AccountId, instrument: InstrumentId, deficit: int) -> int:
-    """What insurance, then the pool, pay of a deficit; the rest is recorded (SPEC 8.6)."""
-    recorded = state.deficits[account]
-    if recorded is None and not deficit:
+def absorb(
+    state: State, account: AccountId, instrument: InstrumentId, lost: int, short: int, bare: bool
+) -> int:
+    """Have a deficit paid whole, or remember who caused it; what was paid (SPEC 8.6).
+
+    `instrument`: of which a position was just closed by force, 0 for none; `lost` > 0 by a long,
+    < 0 by a short; `short`: by how much the account is below nothing, all of it due when `bare`.
+    """
+    before = state.memories[account]
+    memory = losses.remembered(before, state.now, instrument, lost, short)
+    if not bare:
+        if memory.losses:
+            state.memories[account] = memory
         return 0
-    if recorded is None:
-        cause, cap = instrument, state.parameters.insurance_caps.get(instrument, 0)
-        slice_ppm = state.parameters.pool_slice_ppm
-    else:  # tried before: what is left of the cap, and the pool never twice
-        cause, cap, slice_ppm = recorded.instrument, recorded.cap_left, 0
-        state.unpaid[cause] -= recorded.unpaid
-    lines = state.lines
-    insured = min(deficit, lines.insurance, cap)
-    pooled = min(deficit - insured, ppm_floor(max(0, lines.nav), slice_ppm))
-    rest = deficit - insured - pooled
-    before = recorded.unpaid if recorded else 0
-    state.lines = replace(state.lines, mark=state.lines.mark + before - rest)
-    if rest:
-        state.unpaid[cause] += rest
-        state.deficits[account] = Deficit(cause, rest, cap - insured)
-        state.markets[cause] = replace(state.markets[cause], stopped=1)
-    elif recorded is not None:
-        del state.deficits[account]
-        if not state.unpaid[cause]:
-            state.markets[cause] = replace(state.markets[cause], stopped=0)
-    change_lines(state, pool=-pooled, insurance=-insured)
-    return insured + pooled
+    if before is not None:
+        del state.memories[account]
+    for cause in losses.attributed(memory, short):
+        _cover(state, cause)
+    return short
+
+
+def _cover(state: State, cause: Cause) -> None:
+    """Have one instrument's part of a deficit paid: insurance, the pool, who won."""
+    one, parameters = cause.instrument, state.parameters
+    gain = winners = index = 0
+    terms: Terms | None = None
+    if one:
+        terms = state.listed(one)
+        quote = _quote(state, terms, Level.ANY)
+        index = quote.price_wad
+        now, gap_due = funding.accrued(state.markets[one], state.now)
+        fair = index if terms.settles else terms.value(index).fair
+        gain = max(0, market.unrealised(now, fair) + now.won * MICRO)
+        if now.stopped or not terms.settles:
+            winners = now.short_interest if cause.long else now.long_interest
+    underlying = terms.risk.underlying if terms else 0
+    claim = Claim(
+        cause=cause,
+        insurance=state.lines.insurance,
+        insurance_cap=parameters.insurance_caps.get(one, 0),
+        gain=gain,
+        nav=state.lines.nav,
+        winners=winners,
+        index=index,
+        underlying=terms.underlying if terms else None,
+    )
+    buckets = Buckets(
+        state.used[one],
+        state.grouped[underlying],
+        state.slices,
+        state.charged[one],
+        state.borne[one],
+    )
+    paid, after = losses.share(claim, parameters.losses, buckets, state.now)
+    state.used[one], state.slices = after.used, after.slices
+    if terms is None:
+        change_lines(state, pool=-paid.pool, insurance=-paid.insured)
+        return
+    state.grouped[underlying] = after.grouped
+    state.charged[one], state.borne[one] = after.charged, after.borne
+    if cause.long:
+        now = replace(now, short_index=now.short_index + paid.per_unit)
+    else:
+        now = replace(now, long_index=now.long_index + paid.per_unit)
+    ends = paid.settles and not terms.settles
+    if ends:
+        now = replace(now, stopped=LONGS_LOST if cause.long else SHORTS_LOST)
+    change_lines(state, pool=-paid.pool, insurance=-paid.insured)
+    _store(state, one, terms, quote, market.realised(now, -paid.pool), gap_due)
+    if ends:
+        end_instrument(state, one, index)
 
 
 def change_lines(state: State, pool: int = 0, insurance: int = 0, protocol: int = 0) -> None:
@@ -268,6 +322,7 @@ def _trade(
         insurance=owed - kept + parts.insurance + insured,
         protocol=parts.protocol,
     )
+    now = market.realised(now, kept - applied.realised)
     _store(
         state,
         instrument,
@@ -308,9 +363,10 @@ def _store(
     """Give an accrued market its rates from now on, and the pool its mark and requirement."""
     window = state.parameters.forced_window_seconds
     index = quote.price_wad
+    won = clamp(now.won, market.MAX_WON)
     if terms.settles:
-        mark = market.settled_mark(now, index)
-        after = replace(now, easing=0, rate=0, gap=0, mark=mark, requirement=0)
+        mark = market.unrealised(now, index)
+        after = replace(now, easing=0, rate=0, gap=0, mark=mark, requirement=0, won=won)
     else:
         value = terms.value(index)
         seen = market.premium_net(now, state.now, window)
@@ -322,6 +378,7 @@ def _store(
             gap=funding.gap_rate(terms, index),
             mark=market.mark(now, value.fair, index, terms.fill.depth_wad, seen),
             requirement=min(needed, market.MAX_REQUIREMENT),
+            won=won,
         )
     lines = state.lines
     _store_lines(
@@ -357,12 +414,11 @@ def _check_limits(
     net_before: int,
     delta: int,
 ) -> None:
-    """What the pool can carry, asked of the state after a trade that opens (SPEC 5.13)."""
+    """What may be open, and what the pool can carry, after a trade that opens (SPEC 5.13)."""
     after = state.markets[instrument]
     require(market.within_interest(after.interest(delta), quote.price_wad, terms), "fill: limit")
+    factor = state.parameters.pool_low_ppm
     if abs(after.net) > abs(net_before):
-        require(
-            market.within_premium(after.net, terms)
-            and market.pool_covers(state.lines, state.parameters.pool_factor_ppm),
-            "fill: limit",
-        )
+        factor = state.parameters.pool_factor_ppm
+        require(market.within_premium(after.net, terms), "fill: limit")
+    require(market.pool_covers(state.lines, factor), "fill: limit")

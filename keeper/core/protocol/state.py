@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 from keeper.core.accounts import FLAT, Account, Position
 from keeper.core.interest import Credit, Curve
 from keeper.core.liquidation import Policy
+from keeper.core.losses import Borne, Charged, Grouped, Limits, Memory, Slices, Used
 from keeper.core.margin import Haircut
 from keeper.core.market import Lines, Market
 from keeper.core.quotes import Feed, StoredPrice
@@ -101,15 +102,6 @@ class Commitment:
     lapse: int  # WAD, the charge of an order that ends unfilled
 
 
-@dataclass(frozen=True, slots=True)
-class Deficit:
-    """What an account without position and collateral is still short of."""
-
-    instrument: InstrumentId  # that caused it; 0: debt that none caused
-    unpaid: int  # WAD
-    cap_left: int = 0  # WAD, what insurance may still pay of it
-
-
 _AFTER = {int(Status.HALTED): Status.OPEN, int(Status.DELISTING): Status.DUE}  # by itself
 
 
@@ -167,7 +159,8 @@ class Parameters:
     debt_share_ppm: int  # all debt, of the pool line
     debt_curve: Curve
     pool_factor_ppm: int  # NAV over the pool's requirement, for trades that add to it
-    pool_slice_ppm: int  # of NAV, the most that the pool pays for one deficit
+    pool_low_ppm: int  # the same, below which every trade must reduce
+    losses: Limits
     calls: Policy
     debt_sale_threshold: int  # WAD
     debt_discount_ppm: int  # the most that a debt sale takes off the price
@@ -182,7 +175,7 @@ class Parameters:
     exit_factor_ppm: int
     quorum: int  # reports that fix a slot
     reporters: frozenset[Address]
-    insurance_caps: Mapping[InstrumentId, int]  # WAD, of one deficit
+    insurance_caps: Mapping[InstrumentId, int]  # WAD, within the window of losses
     guardian: Address  # who may halt for a while
 
     @property
@@ -232,11 +225,15 @@ class State:
         self._cells["dust"] = 0
         self._cells["halt_ends"] = 0
         self._cells["load"] = Load()
+        self._cells["slices"] = Slices()
         self.debt_indices: Table[AccountId, int] = self._table(0)  # 0: none, or without interest
         self.top_ups: Table[AccountId, TopUp] = self._table(TopUp())
         self.debt_due: Table[AccountId, int] = self._table(0)  # unix seconds; 0: not marked
-        self.deficits: Table[AccountId, Deficit | None] = self._table(None)
-        self.unpaid: Table[InstrumentId, int] = self._table(0)
+        self.used: Table[InstrumentId, Used] = self._table(Used())
+        self.grouped: Table[int, Grouped] = self._table(Grouped())
+        self.charged: Table[InstrumentId, Charged] = self._table(Charged())
+        self.borne: Table[InstrumentId, Borne] = self._table(Borne())
+        self.memories: Table[AccountId, Memory | None] = self._table(None)
 
         self.orders: Table[Order, Commitment | None] = self._table(None)
 
@@ -266,6 +263,16 @@ class State:
     @lines.setter
     def lines(self, lines: Lines) -> None:
         self._cells["lines"] = lines
+
+    @property
+    def slices(self) -> Slices:
+        """What was used of the limit of all deficits."""
+        slices: Slices = self._cells["slices"]
+        return slices
+
+    @slices.setter
+    def slices(self, slices: Slices) -> None:
+        self._cells["slices"] = slices
 
     @property
     def credit(self) -> Credit:

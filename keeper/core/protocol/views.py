@@ -33,7 +33,7 @@ def nav(state: State) -> int:
 
 def _mark(state: State, terms: Terms, accrued: Market) -> int:
     if terms.settles:
-        return market.settled_mark(accrued, terms.settlement_wad)
+        return market.unrealised(accrued, terms.settlement_wad)
     index = oracle.price(state, terms.underlying.feed, Level.ANY).price_wad
     seen = market.premium_net(accrued, state.now, state.parameters.forced_window_seconds)
     fair = terms.value(index).fair
