@@ -143,16 +143,14 @@ def calls(healths: Iterable[Health]) -> list[Health]:
 
 
 def deficits(book: Book, healths: Iterable[Health]) -> list[AccountId]:
-    """Accounts with nothing but a debt, that insurance or the pool could pay now."""
-    lines = book.lines
-    if lines.insurance == 0 and lines.pool <= 0:
-        return []
+    """Accounts with nothing but a debt, and dust that anybody may have sent."""
+    stored = clearing.stored_prices(book, Level.ANY)
     return [
         one.account
         for one in healths
         if one.debt
         and not book.accounts[one.account].book
-        and not book.accounts[one.account].collateral
+        and clearing.collateral_value(book, one.account, stored)[0] < clearing.DUST
     ]
 
 
@@ -202,11 +200,16 @@ def _for_sale(book: Book, one: Health) -> bool:
 def debt_sales(
     book: Book, healths: Iterable[Health], cash: int, least: int, least_discount: int = 0
 ) -> list[DebtSale]:
-    """Debts that `cash` (native) can buy at a discount, largest first; `least`: WAD of a sale."""
+    """Debts that `cash` (native) can buy at a discount, largest first; `least`: WAD of a sale.
+
+    Who is liquidated in the same round is left for the next: what he owes then is not known yet.
+    """
     parameters, found = book.parameters, []
     for one in sorted(healths, key=lambda one: (-one.debt, one.account)):
         since = book.debt_due[one.account]
         if not _for_sale(book, one) or not 0 < since <= book.now:
+            continue
+        if one.liquidatable and book.accounts[one.account].book:
             continue
         discount = liquidation.sale_discount(
             since, book.now, parameters.debt_rise_seconds, parameters.debt_discount_ppm

@@ -176,14 +176,24 @@ def test_calls__below_the_line_deepest_first_then_those_back_above() -> None:
     assert plan.calls([near, *others, back, deep]) == [deep, near, back]
 
 
-def test_deficits__only_bare_debt_and_only_when_somebody_can_pay(book: Book) -> None:
+def test_deficits__bare_debt_whatever_dust_lies_beside_it(book: Book) -> None:
     bare = hold(book, "bare", -5)
     hold(book, "still holds", -5, btc=1)
-    backed = hold(book, "backed", -5)
-    book.accounts[backed] = replace(book.accounts[backed], collateral=1)
-    assert plan.deficits(book, plan.survey(book)) == []
-    book.lines = replace(book.lines, insurance=1)
-    assert plan.deficits(book, plan.survey(book)) == [bare]
+    backed, dusty = hold(book, "backed", -5), hold(book, "dusty", -5)
+    for account, amount in ((backed, 10**18), (dusty, 10)):
+        book.accounts[account] = replace(book.accounts[account], collateral=1)
+        book.collateral[account, 0] = amount
+    assert plan.deficits(book, plan.survey(book)) == sorted([bare, dusty])
+
+
+def test_debt_sales__not_of_whom_the_same_round_liquidates(book: Book) -> None:
+    account = hold(book, "both", -200_000, btc=1)
+    book.accounts[account] = replace(book.accounts[account], collateral=1)
+    book.collateral[account, 0] = 10**8  # one WBTC, 50,000 USD
+    book.debt_due[account] = NOW - 900
+    found = plan.survey(book)
+    assert [one.account for one in found if one.liquidatable] == [account]
+    assert plan.debt_sales(book, found, 10**12, 0) == []
 
 
 def test_debt_marks__when_due_when_sooner_and_when_over(book: Book) -> None:
