@@ -49,7 +49,7 @@ def test_p07_pool_and_insurance_are_no_accounts(world: World) -> None:
         for instrument in (BTC, ETH, SOL):
             with refused("liquidation: not liquidatable"):
                 world.liquidator.liquidate(account, instrument, 2**255, sender=world.keeper)
-        assert world.liquidator.absorb(account, sender=world.keeper) == 0
+        world.liquidator.absorb(account, sender=world.keeper)
         with refused("debt: not for sale"):
             world.liquidator.repay_with_collateral(
                 account, world.weth.address, USD, 0, sender=world.keeper

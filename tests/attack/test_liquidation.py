@@ -215,6 +215,29 @@ def test_l34_d03_the_fullest_account_takes_a_tenth_of_a_block(world: World) -> N
             assert world.evm.gas_used < BLOCK_SHARE
 
 
+def test_l34_a_deficit_of_sixteen_instruments_takes_a_tenth_of_a_block(world: World) -> None:
+    """I-44: the last close of a ruined book, with eight collaterals, of which each instrument
+    answers for its part, shared by who is short: 1,796,122 gas."""
+    account = full_book(world)
+    (short,) = gang(world, "short", 1, 400_000)
+    for number in range(1, 17):
+        feed = number if number <= 3 else INSTRUMENTS[number % 3]
+        world.open_position(short, number, Decimal(-11_000) / PRICES[feed])
+    for number in range(17):
+        world.losses.set_insurance_cap(number, 0, sender=world.governor)
+    world.losses.set_terms((0, 0, 0, 86_400, 10**27), sender=world.governor)
+    world.post({one: PRICES[one] * Decimal("0.6") for one in INSTRUMENTS})
+    most = 0
+    for number in range(1, 17):
+        liquidate(world, account, number)
+        most = max(most, world.evm.gas_used)
+    told = [one.args for one in world.evm.events("DeficitPaid")]
+    assert len({one.instrument for one in told}) == 16
+    assert sum(one.shared for one in told) > 0
+    assert world.cash(account) == 0
+    assert most < BLOCK_SHARE
+
+
 def test_l12_dust_of_a_stranger_does_not_hide_a_deficit(world: World) -> None:
     """Collateral worth a cent, sent to the victim just before, would keep its deficit unpaid."""
     account = isolated_long(world)
