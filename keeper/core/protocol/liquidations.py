@@ -74,7 +74,8 @@ def liquidate(
     size = liquidation.closing_size(assessed, position.size, index, exposure, terms, max_size)
     delta = -size if position.size > 0 else size
     hard = liquidation.below_hard(assessed, state.parameters.calls)
-    if mode_of(account, before) is Mode.PORTFOLIO and len(before.book) > 1 and not hard:
+    record = state.accounts[account]
+    if mode_of(account, record) is Mode.PORTFOLIO and len(record.book) > 1 and not hard:
         rises = _improves(state, account, instrument, delta, assessed, index)
         require(rises, "liquidation: health would fall")
     outcome = clearing.force_fill(state, account, instrument, delta, assessed.equity, caller)
