@@ -242,6 +242,7 @@ def hold(
     """
     @notice Reserve what an order needs, and put its execution fee into escrow
             (docs/SPEC.md 6.2): the fee leaves the account now, on the terms of a withdrawal.
+            An order of size 0 is a fee alone: of one that waits for its trigger.
     @return (reserved WAD, lapse charge WAD, feed, whether it opens: no pure reduction)
     @custom:reverts order: nothing to reduce; account: not enough margin;
                     account: debt above its cap; and what RiskEngine.order_margin says
@@ -701,21 +702,22 @@ def _order_terms(
     reserve: uint256 = 0
     lapse: uint256 = 0
     feed: uint256 = 0
-    r, reserve, lapse, feed = staticcall self._risk_engine.order_margin(
-        account_words._mode(account, a.mode),
-        self._book(account, a),
-        instrument,
-        size,
-        buffer_ppm,
-        reducing,
-    )
+    if size != 0:
+        r, reserve, lapse, feed = staticcall self._risk_engine.order_margin(
+            account_words._mode(account, a.mode),
+            self._book(account, a),
+            instrument,
+            size,
+            buffer_ppm,
+            reducing,
+        )
     if reducing and execution_fee == 0:
         # below initial margin too one may reduce, but not promise more than there is
         now: IClearinghouse.Assessment = self._weighed(account, a, r, LEVEL_RECENT)
         missing_equity: int256 = convert(a.reserved + reserve, int256) - now.equity
         return reserve, lapse, missing_equity, feed, False
 
-    if reducing:
+    if (reducing or size == 0) and a.count != 0:
         r = staticcall self._risk_engine.requirement(
             account_words._mode(account, a.mode), self._book(account, a), LEVEL_TIGHT, 0, 0
         )

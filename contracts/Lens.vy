@@ -36,6 +36,7 @@ MAX_POSITIONS: constant(uint256) = 16
 MAX_TOKENS: constant(uint256) = 8
 
 LEVEL_ANY: constant(uint256) = 0
+STOP: constant(uint256) = 2                # a kind of order
 LEVEL_FRESH: constant(uint256) = 2
 LEVEL_TIGHT: constant(uint256) = 3
 
@@ -114,6 +115,8 @@ struct OrderPreview:
     price: uint256                # WAD, cost per unit
     premium: int256               # WAD, part of the cost beyond fair value; < 0: earned
     fee: uint256                  # WAD, trading fee and gap fee
+    # of one that waits for its trigger, instead of these:
+    late: bool                    # a stop no nearer than liquidation, which would come first
 
 
 struct LiquidationPreview:
@@ -268,7 +271,8 @@ def liquidation_price(account: bytes32, instrument: uint256) -> (uint256, uint25
 def preview_order(order: IOrders.Order) -> OrderPreview:
     """
     @notice What committing an order would hold, and what its fill would cost at the stored
-            price, if nobody traded in between; of one that is refused, why and what is missing.
+            price, if nobody traded in between; of one that is refused, why and what is missing;
+            of a stop, whether the account as it is would be liquidated before it.
     """
     o: OrderPreview = empty(OrderPreview)
     success: bool = False
@@ -277,7 +281,9 @@ def preview_order(order: IOrders.Order) -> OrderPreview:
         ORDERS.address,
         abi_encode(
             order,
-            method_id=method_id("preview((bytes32,uint256,int256,uint256,bool,uint256,uint256))"),
+            method_id=method_id(
+                "preview((bytes32,uint256,int256,uint256,bool,uint256,uint256,uint256,uint256,uint256,uint256))"
+            ),
         ),
         max_outsize=MAX_ANSWER,
         is_static_call=True,
@@ -299,6 +305,10 @@ def preview_order(order: IOrders.Order) -> OrderPreview:
     size, notional, settled = staticcall CLEARINGHOUSE.position(order.account, order.instrument)
     engine: IRiskEngine = IRiskEngine(staticcall CLEARINGHOUSE.risk_engine())
     q: IRiskEngine.Quote = staticcall engine.quote(order.instrument, LEVEL_ANY, 0, 0)
+    if order.kind != 0:
+        if order.kind == STOP and size * order.size < 0:
+            o.late = self._is_late(order, size, terms._feed(q.underlying))
+        return o
     index: int256 = convert(q.index, int256)
     o.size = order.size
     if order.reduce_only:
@@ -324,6 +334,20 @@ def preview_order(order: IOrders.Order) -> OrderPreview:
         uint256,
     )
     return o
+
+
+@internal
+@view
+def _is_late(order: IOrders.Order, size: int256, feed: uint256) -> bool:
+    """
+    @notice Whether the price of a stop is no nearer than the one that liquidates its position
+    """
+    below: uint256 = 0
+    above: uint256 = 0
+    below, above = self._liquidation_prices(self._holdings(order.account), feed)
+    if size > 0:
+        return order.trigger <= below
+    return above != 0 and order.trigger >= above
 
 
 @external

@@ -225,6 +225,21 @@ def slot_price(feed: uint256, slot: uint256) -> (uint256, uint256, uint256, uint
 @external
 @view
 @reentrant
+def slot_median(feed: uint256, slot: uint256) -> (uint256, uint256):
+    """
+    @notice What a slot says, and how surely.
+    @return (median WAD, confidence ppm)
+    @custom:reverts oracle: unknown feed, slot not in ring
+    """
+    state: uint256 = self._listed_state(feed)
+    word: uint256 = self.ring[self._ring_key(feed, slot, state)]
+    assert slot != 0 and quotes._slot_time(word) == slot, "oracle: slot not in ring"
+    return quotes._slot_median(word) * feed_words._unit(state), quotes._slot_conf_ppm(word)
+
+
+@external
+@view
+@reentrant
 def has_slot(feed: uint256, due: uint256, slot: uint256) -> bool:
     """
     @notice Whether the ring holds this slot and it is the first at or after `due`.

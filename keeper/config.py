@@ -112,7 +112,7 @@ class DutySettings(Section):
     """What this keeper does."""
 
     prices: bool = _key(True, "sign and post price reports")
-    orders: bool = _key(True, "execute due orders, expire late ones")
+    orders: bool = _key(True, "trigger and execute orders, expire late ones, bring signed ones")
     funding: bool = _key(True, "accrue instruments")
     volatility: bool = _key(True, "sample volatility every five minutes")
     calls: bool = _key(True, "call accounts below the call line, clear the others")
@@ -125,6 +125,13 @@ class DutySettings(Section):
     )
     pool: bool = _key(True, "execute the pool's requests")
     audit: bool = _key(True, "recompute health and ledger and publish differences")
+
+
+class RelaySettings(Section):
+    """Signed orders that this keeper brings on chain."""
+
+    folder: Path | None = _key(None, "where they are handed in, one .json file each")
+    min_fee_usd: float = _key(0, "leave those that pay less to others", ge=0, le=1_000)
 
 
 class PolicySettings(Section):
@@ -204,6 +211,7 @@ class Config(Section):
     reporters: ReporterSettings = ReporterSettings()
     prices: PriceSettings = PriceSettings()
     duties: DutySettings = DutySettings()
+    relay: RelaySettings = RelaySettings()
     policy: PolicySettings = PolicySettings()
     gas: GasSettings = GasSettings()
     store: StoreSettings = StoreSettings()
@@ -238,6 +246,7 @@ _PATHS = (
     ("reporters", "keystores"),
     ("reporters", "password_file"),
     ("prices", "path"),
+    ("relay", "folder"),
     ("store", "path"),
 )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from keeper.config import Config
-from keeper.core import plan, schedule
+from keeper.core import plan, relays, schedule
 from keeper.core.index import Index
 from keeper.core.plan import Health, Target
 from keeper.core.reports import PriceReport
@@ -17,7 +17,8 @@ from keeper.edges import abi
 from keeper.edges.acts import Act, Result, Unsafe
 from keeper.edges.addresses import AddressBook
 from keeper.edges.chain import Call, Header, RpcError
-from keeper.edges.desk import Desk, slot_name
+from keeper.edges.desk import Desk, relay_name, slot_name
+from keeper.edges.inbox import Inbox
 from keeper.edges.parameters import Views
 from keeper.edges.reporter import Reporter
 from keeper.edges.store import Store
@@ -26,8 +27,10 @@ from keeper.edges.telemetry import Metrics, logger
 
 MAX_POSTS = 8  # slots in one transaction
 CALLS = 4  # calls of accounts in one round: each is a transaction of its own
+TRIGGERS = 16  # of waiting orders, likewise
 EXPIRIES = 4  # likewise
 SETTLED = 16  # positions in one transaction
+RELAYS = 8  # of signed orders, likewise
 
 T = TypeVar("T")
 
@@ -51,6 +54,7 @@ class Rounds:
         self._store, self._submitter, self._reporter = store, submitter, reporter
         self._metrics = metrics
         self._desk = Desk(addresses)
+        self._inbox = Inbox(config.relay.folder)
         self._looked_at: tuple[object, ...] = ()  # head and reports of the last posting
 
     def post(self, index: Index, head: Header) -> int:
@@ -130,6 +134,7 @@ class Rounds:
             sent += self._liquidate(index, head, healths, seen_at)
         if duties.orders:
             sent += self._orders(index, head, seen_at)
+            sent += self._relays(index, head)
         if duties.settlements:
             sent += self._settlements(index, head)
         if duties.calls:
@@ -210,18 +215,40 @@ class Rounds:
         fills = [
             one for one in due.fills if not self._submitter.pending("execute", one.order_id.hex())
         ]
-        if fills or due.expiries:
+        triggers = [
+            one
+            for one in due.triggers
+            if not self._submitter.pending("trigger", one.order_id.hex())
+        ]
+        if fills or triggers or due.expiries:
             self._journal(
                 index, head, "orders", {"live": len(index.live_orders())},
-                {"fill": [[one.order_id.hex(), one.slot] for one in fills],
+                {"trigger": [[one.order_id.hex(), one.slot] for one in triggers],
+                 "fill": [[one.order_id.hex(), one.slot] for one in fills],
                  "expire": [[one.order_id.hex(), one.slot] for one in due.expiries]},
             )  # fmt: skip
         sent = 0
+        for one in triggers[:TRIGGERS]:
+            sent += self._submit(self._desk.trigger(index, one, seen_at), head) is Result.SENT
         for batch in _batches(fills, self._config.policy.order_batch):
             sent += self._submit(self._desk.execute(index, batch, seen_at), head) is Result.SENT
         for one in due.expiries[:EXPIRIES]:
             sent += self._submit(self._desk.expire(index, one), head) is Result.SENT
         return sent
+
+    def _relays(self, index: Index, head: Header) -> int:
+        """Bring signed orders: each at most once, whatever becomes of it (its nonce)."""
+        least = int(self._config.relay.min_fee_usd * WAD)
+        chosen = [
+            one
+            for one in relays.relays(index, self._inbox.read(), least)
+            if not self._submitter.pending("relay", relay_name(one))
+        ][:RELAYS]
+        if chosen:
+            names = [relay_name(one) for one in chosen]
+            self._journal(index, head, "relay", {"least": str(least)}, names)
+        acts = [self._desk.relay(index, one) for one in chosen]
+        return sum(self._submit(act, head) is Result.SENT for act in acts)
 
     def _calls(
         self, index: Index, head: Header, healths: Sequence[Health], seen_at: float | None

@@ -19,6 +19,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from eth_account import Account
+
 from keeper.core.reports import post_call
 from scripts import build, nodes, protocol, roles
 from scripts.build import ROOT
@@ -42,6 +44,11 @@ ACTS: dict[str, tuple[int | None, str]] = {
     "execute_open": (140_000, "at a slot posted before; an increase"),
     "execute_open_with_report": (None, "an increase, the quorum's report in the same transaction"),
     "execute_close": (135_000, "of the whole position"),
+    "relay_signed": (None, "to open, a relay fee; the first nonce of its word"),
+    "order_place": (None, "a limit, no execution fee"),
+    "trigger": (None, "of that limit, at a slot posted before"),
+    "execute_open_triggered": (None, "an increase, triggered before"),
+    "execute_open_signed": (None, "an increase, relayed before"),
     "liquidate_one": (135_000, "what is missing, at a stored price; anyone may"),
     "liquidate_many_10_per_account": (47_000, "each account after the first of ten"),
     "funding_accrue": (60_000, "one instrument"),
@@ -94,6 +101,7 @@ class _Bench:
         self._open_the_house()
         self._cash()
         self._trades()
+        self._orders_of_others()
         self._upkeep()
         self._pool()
         self._liquidations()
@@ -144,6 +152,30 @@ class _Bench:
         self._note("withdraw_with_position", p.act(self.trader, *withdraw))
         receipt, order = self._commit(account, BTC, Decimal("-2.5"), reduce_only=True)
         self._note("execute_close", self._fill(order))
+
+    def _orders_of_others(self) -> None:
+        """A limit that somebody triggers, a signed order that somebody brings."""
+        p, account = self.p, self._account()
+        self._fill(self._commit(account, BTC, Decimal("0.5"))[1])
+        far = int(PRICES["BTC"]) * 2 * WAD
+        receipt, order = self._commit(account, BTC, Decimal("0.5"), waiting=(1, far, 0, 0))
+        self._note("order_place", receipt)
+        slot = p.time + 1
+        self._post(BTC, slot=slot)
+        self._note("trigger", p.act(self.keeper, "Orders", "trigger", order, slot))
+        self._note("execute_open_triggered", self._fill(order))
+        self._salt += 1
+        order = (account, BTC, WAD // 2, 0, False, 0, self._salt, 0, 0, 0, 0)
+        fee, deadline = WAD, 2**40
+        digest = p.view("Orders", "order_digest", order, fee, deadline)
+        path = f"m/44'/60'/0'/0/{roles.TRADERS[0]}"
+        key = Account.from_mnemonic(p.node.mnemonic, account_path=path)
+        signature = bytes(key.unsafe_sign_hash(digest).signature)
+        brought = (order, fee, deadline, self.trader, signature)
+        self._note("relay_signed", p.act(self.keeper, "Orders", "relay_signed", *brought))
+        self._note("execute_open_signed", self._fill(order))
+        self._post_all()
+        self._fill(self._commit(account, BTC, Decimal("-1.5"), reduce_only=True)[1])
 
     def _upkeep(self) -> None:
         p = self.p
@@ -220,11 +252,17 @@ class _Bench:
         return self.p.account(self.trader, 1)
 
     def _commit(
-        self, account: bytes, instrument: int, size: Decimal, reduce_only: bool = False
+        self,
+        account: bytes,
+        instrument: int,
+        size: Decimal,
+        reduce_only: bool = False,
+        waiting: tuple[int, int, int, int] = (0, 0, 0, 0),
     ) -> tuple[dict[str, Any], tuple[Any, ...]]:
+        """Commit an order; `waiting` is its kind, trigger, expiry and bracket."""
         self._salt += 1
         wad = int(size * WAD)
-        order = (account, instrument, wad, 0, reduce_only, 0, self._salt)
+        order = (account, instrument, wad, 0, reduce_only, 0, self._salt, *waiting)
         owner = "0x" + account[:20].hex()
         return self.p.act(owner, "Orders", "commit", order), order
 

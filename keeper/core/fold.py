@@ -12,15 +12,18 @@ from typing import Any
 
 from keeper.core.accounts import Position
 from keeper.core.interest import Credit
-from keeper.core.protocol import clearing
+from keeper.core.protocol import clearing, orders
 from keeper.core.protocol.markets import LONGS_LOST, SHORTS_LOST
 from keeper.core.protocol.state import (
     Commitment,
+    Mandate,
+    MandateUse,
     Order,
     Parameters,
     Request,
     Settlement,
     Side,
+    Stage,
     State,
     Table,
     Token,
@@ -62,6 +65,7 @@ _SILENT = frozenset(
     {
         "MarginCalled",
         "CallCleared",
+        "OrderRelayed",
         "Liquidated",
         "DebtSold",
         "DepositRequest",
@@ -116,7 +120,7 @@ class Book(State):
             self.constants_stale = True
 
     def live_orders(self) -> list[tuple[bytes, Order, Commitment]]:
-        """Orders that are committed and have not ended, oldest due first."""
+        """Orders that have not ended: those that wait for a trigger, then the oldest due."""
         found = []
         for order_id, order in self.order_ids.items():
             commitment = self.orders[order] if order is not None else None
@@ -264,8 +268,15 @@ def _order_committed(book: Book, log: Log) -> None:
         reduce_only=args["reduce_only"],
         execution_fee=args["execution_fee"],
         salt=args["salt"],
+        bracket=args["bracket"],
     )
-    book.orders[order] = Commitment(
+    book.orders[order] = _commitment(log)
+    book.order_ids[args["id"]] = order
+
+
+def _commitment(log: Log) -> Commitment:
+    args = log.args
+    return Commitment(
         due=args["due"],
         deadline=args["deadline"],
         feed=FeedId(args["feed"]),
@@ -273,7 +284,21 @@ def _order_committed(book: Book, log: Log) -> None:
         reserved=args["reserved"],
         lapse=args["lapse"],
     )
-    book.order_ids[args["id"]] = order
+
+
+def _order_placed(book: Book, log: Log) -> None:
+    args = {name: value for name, value in log.args.items() if name != "id"}
+    order = Order(**args)
+    book.orders[order] = Commitment(0, 0, FeedId(0), False, 0, 0, placed=log.time)
+    book.order_ids[log.args["id"]] = order
+
+
+def _order_triggered(book: Book, log: Log) -> None:
+    order = book.order_ids[log.args["id"]]
+    if order is not None:
+        book.orders[order] = _commitment(log)
+        if order.bracket and order.reduce_only:
+            book.brackets[order.account, order.bracket] = Stage.LEFT
 
 
 def _order_ended(book: Book, log: Log) -> None:
@@ -281,6 +306,23 @@ def _order_ended(book: Book, log: Log) -> None:
     if order is not None:
         del book.orders[order]
         del book.order_ids[log.args["id"]]
+        if log.args["status"] == orders.Ending.FILLED:
+            orders.enter(book, order)
+
+
+def _nonce_used(book: Book, log: Log) -> None:
+    book.nonces[log.args["signer"], log.args["place"]] = log.args["used"]
+
+
+def _mandate_changed(book: Book, log: Log) -> None:
+    args = log.args
+    book.mandates[args["owner"], args["delegate"]] = Mandate(*args["mandate"])
+
+
+def _mandate_used(book: Book, log: Log) -> None:
+    args = log.args
+    used = MandateUse(args["day"], args["notional"], args["fees"])
+    book.mandates_used[args["owner"], args["delegate"]] = used
 
 
 def _request_key(log: Log) -> tuple[Side, Address]:
@@ -327,7 +369,12 @@ _HANDLERS: dict[str, Callable[[Book, Log], None]] = {
     "CollateralChanged": _collateral_changed,
     "PricePosted": _price_posted,
     "OrderCommitted": _order_committed,
+    "OrderPlaced": _order_placed,
+    "OrderTriggered": _order_triggered,
     "OrderEnded": _order_ended,
+    "NonceUsed": _nonce_used,
+    "MandateChanged": _mandate_changed,
+    "MandateUsed": _mandate_used,
     "RequestScheduled": _request_scheduled,
     "RequestExecuted": _request_ended,
     "RequestReturned": _request_ended,

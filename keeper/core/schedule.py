@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from keeper.core.fold import Book
+from keeper.core.protocol import orders
 from keeper.core.protocol.lifecycle import LATE
-from keeper.core.protocol.state import Order, Side
+from keeper.core.protocol.state import Order, Side, Stage
 from keeper.core.reports import PriceReport
 from keeper.core.types import AccountId, Address, FeedId, InstrumentId, Status
-from keeper.core.units import PPM
+from keeper.core.units import PPM, to_wad
 from keeper.core.volatility import CELL
 
 
@@ -28,9 +29,54 @@ def filling_slot(book: Book, feed: FeedId, due: int, last: int) -> int | None:
     return None
 
 
+def _may_trigger(book: Book, order: Order) -> bool:
+    """Whether a waiting order could be triggered, if only its price were here (SPEC 6.7, 6.8)."""
+    if orders.is_dead(book, order):
+        return False
+    if order.bracket:
+        needed = Stage.ENTERED if order.reduce_only else Stage.NONE
+        if book.brackets[order.account, order.bracket] is not needed:
+            return False
+    held = book.positions[order.account, order.instrument].size
+    return not order.reduce_only or held * order.size < 0
+
+
+def triggering_slot(book: Book, order: Order, placed: int) -> int | None:
+    """The newest stored slot that triggers a waiting order now; None when there is none."""
+    feed = book.listed(order.instrument).underlying.feed
+    stored, about = book.prices[feed], book.feeds[feed]
+    if stored is None or not _may_trigger(book, order):
+        return None
+    oldest = max(placed + 1, book.now - orders.TRIGGER_AGE)
+    for slot in range(stored.slot, oldest - 1, -about.grid_seconds):
+        shown = book.ring[feed, slot // about.grid_seconds % about.ring_length]
+        if shown is not None and shown.slot == slot:
+            median = to_wad(shown.median, about.decimals)
+            if orders.is_met(order, median, shown.conf_ppm):
+                return slot
+    return None
+
+
+def awaited(book: Book, said: Mapping[FeedId, Sequence[PriceReport]]) -> set[FeedId]:
+    """Feeds whose newest report would trigger an order, which no stored slot does."""
+    found = set()
+    for _, order, commitment in book.live_orders():
+        if not commitment.waits or not _may_trigger(book, order):
+            continue
+        feed = book.listed(order.instrument).underlying.feed
+        reports = said.get(feed)
+        if not reports or triggering_slot(book, order, commitment.placed) is not None:
+            continue
+        last = reports[-1]
+        median = to_wad(last.price, book.feeds[feed].decimals)
+        if orders.is_met(order, median, last.confidence):
+            found.add(feed)
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """An order and the slot that ends it."""
+    """An order and the slot that ends or triggers it."""
 
     order_id: bytes
     order: Order
@@ -42,14 +88,21 @@ class DueOrders:
     """Orders by what they need now."""
 
     fills: list[Fill]
-    expiries: list[Fill]  # their window is over
+    expiries: list[Fill]  # their window is over, or nothing can trigger them any more
+    triggers: list[Fill]  # they wait for a price, and this slot shows it
     wanting: list[tuple[FeedId, int]]  # (feed, due) of orders whose slot is not posted yet
 
 
 def due_orders(book: Book) -> DueOrders:
     """Orders that can end at the stored prices, oldest due first, and what the others want."""
-    found = DueOrders([], [], [])
+    found = DueOrders([], [], [], [])
     for order_id, order, commitment in book.live_orders():
+        if commitment.waits:
+            if orders.is_dead(book, order):
+                found.expiries.append(Fill(order_id, order, 0))
+            elif (shown := triggering_slot(book, order, commitment.placed)) is not None:
+                found.triggers.append(Fill(order_id, order, shown))
+            continue
         if commitment.due > book.now:
             break  # they are in order
         late = book.now > commitment.deadline
@@ -155,9 +208,11 @@ def postings(
 ) -> list[PriceReport]:
     """Reports to post now, older slots first.
 
-    The newest of a feed when its price moved, its heartbeat is over or every slot counts; and of
-    older slots those that orders and samples wait for: the first at or after their due time.
+    The newest of a feed when its price moved, its heartbeat is over, every slot counts or it
+    would trigger an order; and of older slots those that orders and samples wait for: the first
+    at or after their due time.
     """
+    triggering = awaited(book, said)
     chosen: dict[tuple[FeedId, int], PriceReport] = {}
     for feed, reports in said.items():
         stored = book.prices[feed]
@@ -171,7 +226,7 @@ def postings(
         )
         if policy.deviation_ppm == 0:
             chosen.update({(feed, one.slot): one for one in waiting})
-        elif moved or last.slot - newest >= policy.heartbeat_seconds:
+        elif moved or feed in triggering or last.slot - newest >= policy.heartbeat_seconds:
             chosen[feed, last.slot] = last
     for feed, due in wanting:
         for one in said.get(feed, ()):

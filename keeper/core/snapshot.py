@@ -20,7 +20,16 @@ from keeper.core.accounts import Account, Position
 from keeper.core.fold import Book
 from keeper.core.interest import Credit
 from keeper.core.market import Lines, Market
-from keeper.core.protocol.state import Commitment, Order, Request, Side, TopUp
+from keeper.core.protocol.state import (
+    Commitment,
+    Mandate,
+    MandateUse,
+    Order,
+    Request,
+    Side,
+    Stage,
+    TopUp,
+)
 from keeper.core.quotes import StoredPrice
 from keeper.core.ramps import Ramp
 from keeper.core.types import AccountId, Address, FeedId, InstrumentId
@@ -41,6 +50,10 @@ _TABLES: dict[str, tuple[Any, Any]] = {
     "top_ups": (AccountId, TopUp),
     "orders": (Order, Commitment),
     "order_ids": (bytes, Order),
+    "brackets": (tuple[AccountId, int], Stage),
+    "nonces": (tuple[Address, int], int),
+    "mandates": (tuple[Address, Address], Mandate),
+    "mandates_used": (tuple[Address, Address], MandateUse),
     "requests": (tuple[Side, Address], Request),
     "touched": (AccountId, tuple[int, int]),
 }

@@ -7,6 +7,7 @@ logs, and the slots of the prices. The same act in the same state is sent once.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import astuple
 from typing import Any
 
 from eth_abi.abi import decode
@@ -15,6 +16,7 @@ from keeper.core import reports
 from keeper.core.fold import Book
 from keeper.core.plan import DebtSale, Target
 from keeper.core.protocol.state import Order
+from keeper.core.relays import SignedOrder
 from keeper.core.reports import SignedReport
 from keeper.core.schedule import DueRequests, Fill, Sample
 from keeper.core.types import AccountId, InstrumentId
@@ -30,6 +32,8 @@ _GAS = {
     "post": (80_000, 150_000),
     "execute": (200_000, 600_000),
     "expire": (400_000, 0),
+    "trigger": (700_000, 0),
+    "relay": (800_000, 0),
     "liquidate": (150_000, 700_000),
     "call": (600_000, 0),
     "absorb": (400_000, 0),
@@ -80,6 +84,38 @@ class Desk:
             payload={one.order_id.hex(): one.slot for one in fills},
             seen_at=seen_at,
             useful=lambda answer: any(one != SKIPPED for one in decode(["uint256[]"], answer)[0]),
+        )
+
+    def relay(self, book: Book, signed: SignedOrder) -> Act:
+        """Bring an order that its owner or a delegate has signed."""
+        order = signed.order
+        return self._act(
+            "relay",
+            relay_name(signed),
+            _state(book, [order.account]),
+            "Orders",
+            "relay_signed",
+            (
+                _order(order),
+                signed.relay_fee,
+                signed.deadline,
+                hex_of(signed.signer),
+                signed.signature,
+            ),
+            payload={"account": order.account.hex(), "fee": str(signed.relay_fee)},
+        )
+
+    def trigger(self, book: Book, fill: Fill, seen_at: float | None) -> Act:
+        """Show a waiting order the price that it waits for."""
+        return self._act(
+            "trigger",
+            fill.order_id.hex(),
+            _state(book, [fill.order.account]),
+            "Orders",
+            "trigger",
+            (_order(fill.order), fill.slot),
+            payload={"slot": fill.slot, "account": fill.order.account.hex()},
+            seen_at=seen_at,
         )
 
     def expire(self, book: Book, fill: Fill) -> Act:
@@ -291,6 +327,11 @@ def slot_name(feed: int, slot: int) -> str:
     return f"{feed}@{slot}"
 
 
+def relay_name(signed: SignedOrder) -> str:
+    """How a signed order is called in subjects: its signer's nonce counts once."""
+    return f"{signed.signer.hex()}:{signed.order.salt}"
+
+
 def _gas(kind: str, items: int) -> int:
     base, each = _GAS[kind]
     return base + each * items
@@ -312,12 +353,4 @@ def _slots(book: Book) -> str:
 
 
 def _order(order: Order) -> tuple[Any, ...]:
-    return (
-        order.account,
-        order.instrument,
-        order.size,
-        order.acceptable,
-        order.reduce_only,
-        order.execution_fee,
-        order.salt,
-    )
+    return astuple(order)

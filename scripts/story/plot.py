@@ -344,7 +344,7 @@ class Plot:
             acceptable = wad(price * (1 + slippage if size > 0 else 1 - slippage))
         number = self.stage.book.instruments[instrument]
         fee = 0 if reduce_only else EXECUTION_FEE  # who is short of margin can pay none to reduce
-        return (player.account, number, size, acceptable, reduce_only, fee, self._salt)
+        return (player.account, number, size, acceptable, reduce_only, fee, self._salt, 0, 0, 0, 0)
 
     def _commit(self, player: Player, instrument: str, size: int, **how: Any) -> None:
         order = self._order(player, instrument, size, **how)

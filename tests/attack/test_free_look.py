@@ -224,3 +224,127 @@ def test_x01_an_order_at_the_minimum_is_no_way_out(world: World) -> None:
     slot, lapse, cash = world.due_slot(order, 49_000), lapse_of(world, order), world.cash(trader)
     assert world.execute(order, slot) == 3
     assert world.cash(trader) == cash - lapse
+
+
+# -- orders that wait
+
+
+def triggered(world: World, *sizes: tuple[bytes, float]) -> list[Order]:
+    """Limits that the market meets already, triggered in one block by one slot."""
+    price = int(world.price(BTC) * 10**18)
+    orders = [
+        world.order(account, BTC, size, kind=1, trigger=price * 2 if size > 0 else 1)
+        for account, size in sizes
+    ]
+    for order in orders:
+        world.commit(order)
+    slot = world.repost()
+    for order in orders:
+        world.orders.trigger(order.as_argument(), slot, sender=world.keeper)
+    return orders
+
+
+def test_x02_a_gap_through_a_trigger_fills_at_the_price_after_it(world: World) -> None:
+    """A stop at 48,000 and a fall to 40,000: it sells at what the market then is, no better."""
+    trader = world.account("trader")
+    world.deposit(trader, 20_000)
+    world.open_position(trader, BTC, 1)
+    stop = world.order(trader, BTC, -1, kind=2, trigger=48_000 * WAD, reduce_only=True)
+    world.commit(stop)
+    world.trigger(stop, 40_000)
+    assert world.execute(stop, world.due_slot(stop, 39_000)) == 0
+    (change,) = world.evm.events("PositionChanged")
+    assert -change.args.fill_notional < 39_001 * WAD  # a closing trade earns the premium
+
+
+def test_x02_an_old_slot_triggers_but_never_prices(world: World) -> None:
+    """Within the 30 seconds the market has risen again: a limit to buy at 45,000 that is
+    triggered by the low of before is filled at 50,000, which a market order would be too."""
+    friend, trader = (world.account(name) for name in ("friend", "trader"))
+    for account in (friend, trader):
+        world.deposit(account, 20_000)
+    order = world.order(trader, BTC, 1, kind=1, trigger=45_000 * WAD)
+    world.commit(order)
+    low = world.post({BTC: 44_000})
+    world.wait(29)
+    world.post({BTC: 50_000})
+    market = world.order(friend, BTC, 1)
+    world.commit(market)
+    world.orders.trigger(order.as_argument(), low, sender=world.owner(trader))
+    slot = world.due_slot(market, 50_000)
+    paid = []
+    for one in (market, order):
+        with world.evm.trial():
+            assert world.execute(one, slot) == 0
+            (change,) = world.evm.events("PositionChanged")
+            paid.append(change.args.fill_notional)
+    assert paid[0] == paid[1]
+
+
+def test_x01_whoever_triggers_chooses_no_price(world: World) -> None:
+    """Of two slots that meet a limit a keeper or a reporter may name either: due is the same."""
+    trader = world.account("trader")
+    world.deposit(trader, 20_000)
+    order = world.order(trader, BTC, 1, kind=1, trigger=48_000 * WAD)
+    world.commit(order)
+    slots = [world.post({BTC: price}) for price in (47_000, 44_000)]
+    outcomes = []
+    for slot in slots:
+        with world.evm.trial():
+            world.orders.trigger(order.as_argument(), slot, sender=world.keeper)
+            filling = world.due_slot(order, 46_000)
+            assert world.execute(order, filling) == 0
+            (change,) = world.evm.events("PositionChanged")
+            outcomes.append((filling, change.args.fill_notional))
+    assert outcomes[0] == outcomes[1]
+
+
+def test_x01_a_triggered_order_is_no_option(world: World) -> None:
+    """From its due time it is bound like any other: no cancelling, and its charge if it lapses."""
+    trader = world.account("trader")
+    world.deposit(trader, 20_000)
+    (order,) = triggered(world, (trader, 1))
+    slot = world.due_slot(order, 49_000)
+    with refused("orders: due already"):
+        world.orders.cancel(order.as_argument(), sender=world.owner(trader))
+    lapse, cash = lapse_of(world, order), world.cash(trader)
+    assert lapse >= 25 * WAD
+    let_it_lapse(world, order, slot)
+    assert world.cash(trader) == cash - lapse
+
+
+@pytest.mark.parametrize("move", [-2_000, -200, 200, 2_000])
+def test_x01_limits_on_both_sides_of_the_market_are_no_straddle(world: World, move: int) -> None:
+    """A buy and a sell, triggered in one block; when their price is known only the winner is
+    executed and the loser is let lapse: what that costs is what a straddle of two seconds is
+    worth at the charge's volatility, and it is paid whichever way the price goes."""
+    long, short = (world.account(name) for name in ("long", "short"))
+    for account in (long, short):
+        world.deposit(account, 20_000)
+    buy, sell = triggered(world, (long, 1), (short, -1))
+    winner, loser = (buy, sell) if move > 0 else (sell, buy)
+    slot = world.due_slot(winner, 50_000 + move)
+    charge, before = lapse_of(world, loser), world.cash(loser.account)
+    assert world.execute(winner, slot) == 0
+    let_it_lapse(world, loser, slot)
+    assert world.cash(loser.account) == before - charge
+    # the winner was filled at the price that he knows, not at the one before it
+    size = world.size(winner.account, BTC)
+    value = size * int(world.price(BTC) * 10**18) // WAD
+    notional = world.clearinghouse.position(winner.account, BTC)[1]
+    assert value - notional <= 0
+
+
+def test_x01_waiting_orders_hold_nothing_and_give_nothing(world: World) -> None:
+    """A thousand triggers a bribed keeper may pull or not are each a commitment with its charge."""
+    trader = world.account("trader")
+    world.deposit(trader, 4_300)
+    orders = [world.order(trader, BTC, 1, kind=1, trigger=60_000 * WAD) for _ in range(3)]
+    for order in orders:
+        world.commit(order)
+    slot = world.repost()
+    world.orders.trigger(orders[0].as_argument(), slot, sender=world.keeper)
+    assert world.assess(trader).reserved > 4_200 * WAD
+    for order in orders[1:]:  # the same money backs no second look
+        with refused("account: not enough margin"):
+            world.orders.trigger(order.as_argument(), slot, sender=world.keeper)

@@ -41,10 +41,15 @@ class Order:
     reduce_only: bool = False
     execution_fee: int = 0
     salt: int = 0
+    kind: int = 0
+    trigger: int = 0
+    expiry: int = 0
+    bracket: int = 0
 
     def as_argument(self) -> tuple[Any, ...]:
         return (self.account, self.instrument, self.size, self.acceptable, self.reduce_only,
-                self.execution_fee, self.salt)  # fmt: skip
+                self.execution_fee, self.salt, self.kind, self.trigger, self.expiry,
+                self.bracket)  # fmt: skip
 
 
 class Devnet:

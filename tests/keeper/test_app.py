@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import astuple, replace
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from eth_account import Account
 
 from keeper.core.plan import survey
 from keeper.core.types import AccountId
@@ -176,6 +178,64 @@ def test_order__nobody_posted_in_its_window__expired_once_the_slot_is_known(stor
     assert story.runner.done("expire") == 1
     assert net.size(account, BTC) == 0
     assert net.assess(account)["reserved"] == 0
+
+
+def test_bracket__entered_and_left_by_the_keeper_alone(story: Story) -> None:
+    """A limit is triggered and filled, its stop after it, each once; the profit is swept."""
+    net, account = story.net, trader(story, 0)
+    net.deposit(account, 20_000)
+    usd = 10**18
+    net.commit(account, BTC, 0.1, kind=1, trigger=49_000 * usd, bracket=3, execution_fee=usd)
+    stop = {"kind": 2, "trigger": 47_000 * usd, "bracket": 3, "reduce_only": True}
+    net.commit(account, BTC, -0.1, **stop)
+    net.commit(account, BTC, -0.1, **stop | {"kind": 3, "trigger": 60_000 * usd})
+    story.step(10)
+    assert story.runner.done("trigger") == 0
+    story.step(10, BTC=48_500)
+    assert story.runner.done("trigger") == 1
+    story.step(3)
+    assert net.size(account, BTC) == 0.1
+    story.step(10, BTC=46_900)
+    story.step(3)
+    assert (story.runner.done("trigger"), net.size(account, BTC)) == (2, 0)
+    story.step(10, BTC=61_000)
+    assert (story.runner.done("trigger"), story.runner.done("expire")) == (2, 1)
+    assert not story.runner.keeper.index.live_orders()
+    watched(story)
+
+
+def test_relay__a_signed_order_from_the_folder_is_brought_once(
+    node: nodes.Node, tmp_path: Path
+) -> None:
+    folder = tmp_path / "signed"
+    folder.mkdir()
+    for story in _told(node, tmp_path, relay={"folder": str(folder), "min_fee_usd": 0.5}):
+        net, account = story.net, trader(story, 6)
+        net.deposit(account, 20_000)
+        order = (account, BTC, 10**17, 0, False, 0, 77, 0, 0, 0, 0)
+        for name, fee in (("paid", 10**18), ("unpaid", 0)):
+            digest = net.view("Orders", "order_digest", order, fee, 2**40)
+            key = Account.from_mnemonic(
+                nodes.MNEMONIC, account_path=f"m/44'/60'/0'/0/{roles.TRADERS[6]}"
+            )
+            figures = {"instrument": BTC, "size": str(10**17), "salt": 77}
+            content = {
+                "order": figures | {"account": account.hex()},
+                "relay_fee": str(fee),
+                "deadline": 2**40,
+                "signer": hex_of(account[:20]),
+                "signature": bytes(key.unsafe_sign_hash(digest).signature).hex(),
+            }
+            (folder / f"{name}.json").write_text(json.dumps(content))
+        story.step(3)
+        assert story.runner.done("relay") == 1
+        story.step(3)
+        assert net.size(account, BTC) == 0.1
+        story.restart()
+        story.step(30)
+        assert story.runner.done("relay") == 1  # a new keeper knows it from the logs
+        assert net.size(account, BTC) == 0.1
+        watched(story)
 
 
 def test_funding__accrued_on_schedule(node: nodes.Node, tmp_path: Path) -> None:

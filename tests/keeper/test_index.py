@@ -155,6 +155,8 @@ def test_fold__logs_alone__give_the_state_of_the_model(story: Story) -> None:
     assert dict(index.ring.items()) == dict(story.state.ring.items())
     live = {order: one for order, one in story.state.orders.items() if one is not None}
     assert {order: one for _, order, one in index.live_orders()} == live
+    for name in ("brackets", "nonces", "mandates", "mandates_used"):
+        assert dict(getattr(index, name).items()) == dict(getattr(story.state, name).items()), name
     waiting = {key: one for key, one in story.state.requests.items() if one.amount}
     assert {key: one for key, one in index.requests.items() if one.amount} == waiting
 

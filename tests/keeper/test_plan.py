@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from keeper.core import plan, schedule
+from keeper.core import plan, relays, schedule
 from keeper.core.accounts import Account, Position
 from keeper.core.fold import Book, Constants
 from keeper.core.interest import Credit, Curve
@@ -22,9 +22,11 @@ from keeper.core.protocol.state import (
     Request,
     Settlement,
     Side,
+    Stage,
     Token,
 )
 from keeper.core.quotes import Feed, StoredPrice
+from keeper.core.relays import SignedOrder
 from keeper.core.reports import PriceReport
 from keeper.core.schedule import DueSamples, Posting, Sample
 from keeper.core.terms import FillTerms, LimitTerms, RiskTerms, Terms, UnderlyingTerms
@@ -300,6 +302,78 @@ def test_due_orders__a_slot_that_another_came_before_does_not_fill(book: Book) -
     due = schedule.due_orders(book)
     assert due.fills == []
     assert due.wanting == [(FEED, NOW - 7)]
+
+
+def place(book: Book, salt: int, **fields: Any) -> tuple[bytes, Order]:
+    """A stop to sell at 48,000, placed a minute ago."""
+    order = Order(account("trader"), BTC, -WAD, 0, False, 0, salt, 2, 48_000 * WAD)
+    order = replace(order, **fields)
+    book.orders[order] = Commitment(0, 0, FeedId(0), False, 0, 0, placed=NOW - 60)
+    book.order_ids[bytes([salt])] = order
+    return bytes([salt]), order
+
+
+def test_due_orders__a_waiting_order_is_triggered_by_the_newest_slot_that_meets_it(
+    book: Book,
+) -> None:
+    store(book, NOW - 40, 40_000)  # too old
+    stop, _ = place(book, 1)
+    assert schedule.due_orders(book).triggers == []
+    store(book, NOW - 20, 47_000)
+    store(book, NOW - 10, 46_000)
+    store(book, NOW - 5, 49_000)
+    due = schedule.due_orders(book)
+    assert [(one.order_id, one.slot) for one in due.triggers] == [(stop, NOW - 10)]
+    assert (due.fills, due.expiries, due.wanting) == ([], [], [])
+
+
+def test_due_orders__none_is_triggered_that_would_be_refused(book: Book) -> None:
+    store(book, NOW - 5, 40_000)
+    place(book, 1, reduce_only=True)  # no position
+    _, exit_ = place(book, 2, bracket=5, reduce_only=True)
+    book.positions[exit_.account, BTC] = Position(WAD, 50_000 * WAD, 0)
+    assert [one.order_id for one in schedule.due_orders(book).triggers] == [bytes([1])]
+    book.brackets[exit_.account, 5] = Stage.ENTERED
+    assert len(schedule.due_orders(book).triggers) == 2
+    book.brackets[exit_.account, 5] = Stage.LEFT
+    due = schedule.due_orders(book)
+    assert [one.order_id for one in due.triggers] == [bytes([1])]
+    assert [one.order_id for one in due.expiries] == [bytes([2])]
+    place(book, 3, expiry=NOW)
+    late, _ = place(book, 4, expiry=NOW - 1)
+    due = schedule.due_orders(book)
+    assert [one.order_id for one in due.triggers] == [bytes([1]), bytes([3])]
+    assert [one.order_id for one in due.expiries] == [bytes([2]), late]
+
+
+def test_postings__a_report_that_would_trigger_an_order_is_posted(book: Book) -> None:
+    book.now = NOW + 10
+    store(book, NOW + 5, 48_100)
+    said = {FEED: [PriceReport(FEED, NOW + 10, NOW + 5, 47_980 * 10**8, 0)]}
+    policy = Posting(deviation_ppm=10_000, heartbeat_seconds=600)
+    assert schedule.postings(book, said, (), policy) == []
+    place(book, 1)
+    assert schedule.postings(book, said, (), policy) == said[FEED]
+    store(book, NOW + 5, 47_900)  # a stored slot triggers it already
+    assert schedule.postings(book, said, (), policy) == []
+
+
+# signed orders
+
+
+def signed(book: Book, salt: int, fee: int = 0, deadline: int = NOW) -> SignedOrder:
+    order = Order(account("trader"), BTC, WAD, 0, False, 0, salt)
+    return SignedOrder(order, fee, deadline, Address(b"s" * 20), bytes(65))
+
+
+def test_relays__what_can_still_be_brought__the_best_paid_first(book: Book) -> None:
+    cheap, dear = signed(book, 1, 5), signed(book, 2, 9)
+    late, free = signed(book, 3, 9, NOW - 1), signed(book, 4, 4)
+    used, live = signed(book, 257, 9), signed(book, 5, 9)
+    book.nonces[used.signer, 1] = 0b10
+    book.orders[live.order] = Commitment(NOW, NOW, FEED, True, 0, 0)
+    found = relays.relays(book, [cheap, dear, late, free, used, live], least_fee=5)
+    assert found == [dear, cheap]
 
 
 def test_due_orders__after_the_window__expire_by_what_the_ring_shows(book: Book) -> None:

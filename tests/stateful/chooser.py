@@ -9,10 +9,20 @@ from dataclasses import replace
 from typing import Any
 
 from keeper.core.accounts import mode_of
+from keeper.core.protocol import oracle, orders
 from keeper.core.protocol.liquidity import VIRTUAL
-from keeper.core.protocol.state import Order, Side
+from keeper.core.protocol.state import Mandate, Order, Side
 from keeper.core.quotes import Report
-from keeper.core.types import AccountId, Address, FeedId, InstrumentId, Mode, Status, owner_of
+from keeper.core.types import (
+    AccountId,
+    Address,
+    FeedId,
+    InstrumentId,
+    Mode,
+    Refused,
+    Status,
+    owner_of,
+)
 from keeper.core.units import DAY, WAD
 from keeper.core.volatility import CELL
 from scripts.parameters.units import WAD as _WAD
@@ -50,6 +60,12 @@ class Chooser:
         self._makers: list[tuple[Callable[[], Act], float]] = [
             (self._tick, 6),
             (self._commit, 16),
+            (self._place, 6),
+            (self._commit_bracket, 2),
+            (self._relay_signed, 3),
+            (self._cancel_nonces, 0.2),
+            (self._set_delegate, 0.6),
+            (self._trigger, 8),
             (self._execute, 16),
             (self._sample, 4),
             (self._execute_many, 1),
@@ -107,8 +123,10 @@ class Chooser:
         if act.name == "post":
             feed, slot, previous, _ = act.args
             self.slots[feed].append((slot, previous))
-        elif act.name == "commit":
+        elif act.name in ("commit", "relay_signed"):
             self.live.append(act.args[1])
+        elif act.name == "commit_many":
+            self.live.extend(act.args[1])
 
     # -- time and prices
 
@@ -261,8 +279,126 @@ class Chooser:
             order = replace(order, acceptable=rng.choice((1, 2**128 - 1, 2**128, 2**256 - 1)))
         if self.live and rng.random() < 0.02:
             order = rng.choice(self.live)
-        caller = owner_of(order.account)
-        return Act("commit", (self._maybe_other(caller), order))
+        return Act("commit", (self._trader(order), order))
+
+    def _trader(self, order: Order) -> Address:
+        """The owner, now and then his delegate or somebody else."""
+        owner = owner_of(order.account)
+        delegates = [who for (one, who), _ in self.state.mandates.items() if one == owner]
+        if delegates and self.rng.random() < 0.2:
+            return self.rng.choice(delegates)
+        return self._maybe_other(owner)
+
+    def _place(self) -> Act:
+        """An order that waits: often for a price that is here already, or nearly."""
+        act = self._commit()
+        order = self._waiting(act.args[1])
+        if self.rng.random() < 0.15:
+            order = replace(order, bracket=self.rng.randint(1, 6))
+        return Act("commit", (act.args[0], order))
+
+    def _waiting(self, order: Order, kind: int | None = None) -> Order:
+        """The order with a trigger, sometimes one that makes no sense."""
+        rng = self.rng
+        kind = rng.choice((1, 2, 3)) if kind is None else kind
+        if kind == 3 and rng.random() < 0.9:
+            order = replace(order, reduce_only=True)
+        price = self._price_wad(order.instrument)
+        trigger = int(price * (1 + rng.gauss(0, 0.01)))
+        expiry = 0 if rng.random() < 0.5 else self.state.now + rng.randint(0, 900)
+        order = replace(order, kind=kind, trigger=trigger, expiry=expiry, acceptable=0)
+        if rng.random() < 0.03:
+            kind, trigger = rng.choice(((4, trigger), (kind, 0), (kind, 1 << 128), (0, trigger)))
+            order = replace(order, kind=kind, trigger=trigger)
+        if rng.random() < 0.02:
+            order = replace(order, expiry=self.state.now - 1)
+        return order
+
+    def _commit_bracket(self) -> Act:
+        """An entry with its stop and its profit, sometimes the exits alone."""
+        rng = self.rng
+        act = self._commit()
+        number = rng.randint(1, 12)
+        entry = replace(act.args[1], bracket=number, reduce_only=False)
+        if rng.random() < 0.3:
+            entry = self._waiting(entry, rng.choice((1, 2)))
+        leave = replace(entry, size=-max(entry.size, -(2**92)), reduce_only=True)
+        exits = [self._waiting(replace(leave, salt=self._next_salt()), kind) for kind in (2, 3)]
+        batch = exits if rng.random() < 0.1 else [entry, *exits]
+        return Act("commit_many", (act.args[0], tuple(batch)))
+
+    def _relay_signed(self) -> Act:
+        """Mostly the owner's signature, sometimes a delegate's, late, used or forged."""
+        rng = self.rng
+        order = self._commit().args[1]
+        if rng.random() < 0.3:
+            order = self._waiting(order)
+        if rng.random() < 0.1:
+            order = replace(order, salt=rng.randint(0, 3))
+        owner = owner_of(order.account)
+        signer = owner if rng.random() < 0.8 else rng.choice(self.scene.owners)
+        by = signer if rng.random() < 0.9 else rng.choice((None, *self.scene.owners))
+        fee = rng.choice((0, 0, 0, rng.randint(1, 3 * WAD), rng.randint(1, 3 * WAD), 1 << 92))
+        deadline = self.state.now + rng.choice((-1, 0, 60, 1 << 60))
+        return Act(
+            "relay_signed", (rng.choice(self.scene.actors), order, fee, deadline, signer, by)
+        )
+
+    def _cancel_nonces(self) -> Act:
+        mask = 1 << self.rng.randint(0, 255)
+        who = self.rng.choice(self.scene.owners)
+        return Act("cancel_nonces", (who, self._salt // 256, mask))
+
+    def _set_delegate(self) -> Act:
+        rng = self.rng
+        owner, delegate = rng.choice(self.scene.owners), rng.choice(self.scene.owners)
+        mandate = Mandate(
+            expiry=rng.choice((0, self.state.now + rng.randint(0, 100_000), (1 << 40) - 1)),
+            instruments=rng.choice((0b11110, 0b10, (1 << 256) - 1)),
+            every_bucket=rng.random() < 0.5,
+            bucket=rng.randint(0, 2),
+            daily_usd=rng.choice((1_000, 200_000, (1 << 48) - 1)),
+            daily_fees_usd=rng.choice((0, 5, 1_000)),
+        )
+        if rng.random() < 0.05:
+            mandate = replace(mandate, expiry=1 << 40)
+        return Act("set_delegate", (owner, delegate, mandate))
+
+    def _trigger(self) -> Act:
+        """Mostly an order whose price is here, with a slot that shows it."""
+        rng = self.rng
+        self._forget_ended()
+        waiting = [one for one in self.live if self._commitment(one).waits]
+        if not waiting:
+            return self._place()
+        met = [(one, slot) for one in waiting if (slot := self._met(one)) is not None]
+        if met and rng.random() < 0.9:
+            order, slot = rng.choice(met)
+        else:
+            order = rng.choice(self.live if rng.random() < 0.05 else waiting)
+            slots = self.slots[FeedId(1)] or [(self.state.now, 0)]
+            slot = rng.choice(slots)[0]
+        return Act("trigger", (rng.choice(self.scene.actors), order, slot))
+
+    def _met(self, order: Order) -> int | None:
+        """A slot that would trigger a waiting order now."""
+        state, placed = self.state, self._commitment(order).placed
+        if self.rng.random() < 0.9 and orders.is_dead(state, order):
+            return None
+        stage = state.brackets[order.account, order.bracket]
+        if order.bracket and order.reduce_only and not stage and self.rng.random() < 0.9:
+            return None
+        feed = state.listed(order.instrument).underlying.feed
+        for slot, _ in reversed(self.slots[feed]):
+            if slot <= placed or slot + orders.TRIGGER_AGE < state.now:
+                continue
+            try:
+                shown = oracle.slot_price(state, feed, slot)
+            except Refused:
+                continue
+            if orders.is_met(order, oracle.wad(state, feed, shown.median), shown.conf_ppm):
+                return slot
+        return None
 
     def _order_instrument(self, account: AccountId) -> InstrumentId:
         """Any, but for an isolated account mostly the one that it holds."""
@@ -316,7 +452,7 @@ class Chooser:
 
     def _first_slot(self, order: Order) -> int | None:
         commitment = self.state.orders[order]
-        if commitment is None:
+        if commitment is None or commitment.waits:
             return None
         for slot, previous in sorted(self.slots[commitment.feed]):
             if slot >= commitment.due and previous < commitment.due:
@@ -328,7 +464,7 @@ class Chooser:
         order = self.rng.choice(self.live) if self.live else self._unknown_order()
         if self.rng.random() < 0.05:
             order = self._unknown_order()
-        return Act("cancel", (self._maybe_other(owner_of(order.account)), order))
+        return Act("cancel", (self._trader(order), order))
 
     def _expire(self) -> Act:
         rng = self.rng

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from keeper.core.quotes import Report
 from keeper.core.types import AccountId, Address, account_id
 from scripts.parameters.units import WAD
-from tests.stateful.twin import Act, Twin, address, hexed
+from tests.stateful.twin import Act, Signer, Twin, address, hexed
 from tests.support.world import USD, World
 
 OWNERS, PROVIDERS, BUCKETS = 8, 3, 3
@@ -38,13 +38,14 @@ def build(rng: random.Random) -> Scene:
     world = World()
     _list_second_future(world)
     _draw_figures(world, rng)
-    owners = [address(world.wallet(f"owner {i}")) for i in range(OWNERS)]
+    signer = Signer(world)
+    owners = [signer.wallet(f"owner {i}") for i in range(OWNERS)]
     providers = [address(world.wallet(f"provider {i}")) for i in range(PROVIDERS)]
     keeper = address(world.keeper)
     for actor in (*owners, *providers, keeper):
         _equip(world, hexed(actor))
     actors = [*owners, *providers, keeper]
-    twin = Twin(world, [*actors, address(world.governor)])
+    twin = Twin(world, [*actors, address(world.governor)], signer)
     accounts = [account_id(owner, bucket) for owner in owners for bucket in range(BUCKETS)]
     twin.accounts = [*accounts, *(account_id(one, 0) for one in (*providers, keeper))]
     return Scene(twin, owners, providers, keeper, accounts)

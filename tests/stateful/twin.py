@@ -36,6 +36,7 @@ from keeper.core.quotes import Feed, Report, StoredPrice
 from keeper.core.ramps import Ramp
 from keeper.core.reports import domain_separator
 from keeper.core.types import AccountId, Address, FeedId, InstrumentId, Level, Refused
+from keeper.core.units import DAY
 from keeper.core.volatility import CongestionTerms, Estimate, VolatilityTerms
 from tests.support.evm import Revert
 from tests.support.reporting import CHAIN_ID
@@ -92,7 +93,7 @@ def hexed(owner: Address) -> str:
 class Twin:
     """A world and its model, in the same state."""
 
-    def __init__(self, world: World, actors: Sequence[Address]) -> None:
+    def __init__(self, world: World, actors: Sequence[Address], signer: Signer) -> None:
         self.world = world
         self.instruments = [InstrumentId(one + 1) for one in range(world.instruments.count())]
         self.tokens = [world.weth, world.wbtc]
@@ -108,7 +109,7 @@ class Twin:
         }
         self._read_wallets()
         self._seen: dict[Any, Any] = {}  # records that were equal when last compared
-        self.signer = Signer(world)
+        self.signer = signer
         self._calls = _calls(self)
 
     # -- time and prices
@@ -130,8 +131,10 @@ class Twin:
         expected = _EXPECTED.get(act.name, _same)(ours.result)
         if expected is not _ANY and expected != theirs.result:
             raise Difference(f"{act}: the model returns {expected}, the contracts {theirs.result}")
-        if act.name == "commit":
+        if act.name in ("commit", "relay_signed"):
             self.order_ids[act.args[1]] = theirs.result
+        elif act.name == "commit_many":
+            self.order_ids.update(zip(act.args[1], theirs.result, strict=True))
         return ours
 
     def _model(self, act: Act) -> Ended:
@@ -178,6 +181,7 @@ class Twin:
             self._check_account(account)
         for one in self.instruments:
             self._check_market(one)
+        self._check_delegates()
         for order in list(self.order_ids):
             self._check_order(order)
             if self.state.orders[order] is None:
@@ -362,9 +366,24 @@ class Twin:
         live = self.state.orders[order]
         _equal(
             f"order {order}",
-            (0, 0, 0, False, 0, 0) if live is None else astuple(live),
+            (0, 0, 0, False, 0, 0, 0) if live is None else astuple(live),
             tuple(self.world.orders.commitment(found)),
         )
+
+    def _check_delegates(self) -> None:
+        """Brackets, nonces and mandates."""
+        state, orders = self.state, self.world.orders
+        for (account, number), stage in state.brackets.items():
+            _equal(f"bracket {number}", int(stage), orders.bracket_stage(account, number))
+        for (signer, place), used in state.nonces.items():
+            _equal(f"nonces {place}", used, orders.used_nonces(hexed(signer), place))
+        for (owner, delegate), mandate in state.mandates.items():
+            pair = hexed(owner), hexed(delegate)
+            _equal(f"mandate of {pair}", astuple(mandate), tuple(orders.mandate(*pair)))
+            used_then = state.mandates_used[owner, delegate]
+            today = used_then.day == state.now // DAY
+            expected = (used_then.notional, used_then.fees) if today else (0, 0)
+            _equal(f"use of {pair}", expected, tuple(orders.mandate_used(*pair)))
 
     def _check_pool(self) -> None:
         state, pool = self.state, self.world.pool
@@ -503,6 +522,9 @@ def _same(result: Any) -> Any:
 # What the contracts return, from what the model returns; those not named return the same.
 _EXPECTED: dict[str, Callable[[Any], Any]] = {
     "commit": lambda _: _ANY,
+    "commit_many": lambda _: _ANY,
+    "relay_signed": lambda _: _ANY,
+    "trigger": lambda _: None,
     "call": lambda _: None,
     "expire": lambda _: None,
     "collect_protocol": lambda _: None,
@@ -536,6 +558,21 @@ def _calls(twin: Twin) -> dict[str, Callable[..., Any]]:
             [one for one, _ in targets], [one for _, one in targets], sender=hexed(who)
         )
         return int(found)
+
+    def relay_signed(
+        who: Address,
+        order: Order,
+        fee: int,
+        deadline: int,
+        signer: Address,
+        by: Address | None,
+    ) -> bytes:
+        digest = orders.order_digest(astuple(order), fee, deadline)
+        signature = twin.signer.signature(bytes(digest), by)
+        found = orders.relay_signed(
+            astuple(order), fee, deadline, hexed(signer), signature, sender=hexed(who)
+        )
+        return bytes(found)
 
     def execute_many(who: Address, batch: Sequence[tuple[Order, int]]) -> tuple[int, ...]:
         found = orders.execute_many(
@@ -597,6 +634,17 @@ def _calls(twin: Twin) -> dict[str, Callable[..., Any]]:
         "post": post,
         "sample": lambda underlying, slot: world.volatility.sample(underlying, slot, sender=keeper),
         "commit": lambda who, order: orders.commit(astuple(order), sender=hexed(who)),
+        "commit_many": lambda who, batch: orders.commit_many(
+            [astuple(one) for one in batch], sender=hexed(who)
+        ),
+        "relay_signed": relay_signed,
+        "cancel_nonces": lambda who, place, mask: orders.cancel_nonces(
+            place, mask, sender=hexed(who)
+        ),
+        "set_delegate": lambda who, delegate, mandate: orders.set_delegate(
+            hexed(delegate), astuple(mandate), sender=hexed(who)
+        ),
+        "trigger": lambda who, order, slot: orders.trigger(astuple(order), slot, sender=hexed(who)),
         "cancel": lambda who, order: orders.cancel(astuple(order), sender=hexed(who)),
         "execute": lambda who, order, slot: orders.execute(astuple(order), slot, sender=hexed(who)),
         "execute_many": execute_many,
@@ -757,7 +805,21 @@ class Signer:
             for one in world.reporters.accounts
         }
         self._stranger = PrivateKey(b"\1" * 32)
+        self._owners: dict[Address, PrivateKey] = {}
         self.reporters = list(self._keys)
+
+    def wallet(self, name: str) -> Address:
+        """A wallet that can sign orders."""
+        key = PrivateKey(keccak(text=name))
+        owner = Address(keccak(key.public_key.format(compressed=False)[1:])[12:])
+        self._owners[owner] = key
+        return owner
+
+    def signature(self, digest: bytes, signer: Address | None) -> bytes:
+        """r, s, v; nobody's is not one, that of a wallet without key here a stranger's."""
+        key = self._owners.get(signer or STRANGER, self._stranger)
+        made = key.sign_recoverable(digest, hasher=None)
+        return bytes(made[:64]) + bytes([29 if signer is None else 27 + made[64]])
 
     def sign(self, feed: int, slot: int, previous: int, report: Report) -> tuple[int, ...]:
         """(price, confidence, v, r, s); nobody's signature is not one, a stranger's is his."""

@@ -18,7 +18,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -53,17 +53,13 @@ class Order:
     reduce_only: bool = False
     execution_fee: int = 0
     salt: int = 0
+    kind: int = 0
+    trigger: int = 0
+    expiry: int = 0
+    bracket: int = 0
 
     def as_argument(self) -> tuple[Any, ...]:
-        return (
-            self.account,
-            self.instrument,
-            self.size,
-            self.acceptable,
-            self.reduce_only,
-            self.execution_fee,
-            self.salt,
-        )
+        return astuple(self)
 
 
 class World:
@@ -245,6 +241,15 @@ class World:
     def commit(self, order: Order) -> bytes:
         """Commit as the owner of its account; returns the order's id."""
         return bytes(self.orders.commit(order.as_argument(), sender=self.owner(order.account)))
+
+    def trigger(self, order: Order, price: Number | None = None, by: str | None = None) -> int:
+        """A second passes and a slot of this price is shown to a waiting order; its slot."""
+        prices = {feed: self.price(feed) for feed in INSTRUMENTS}
+        if price is not None:
+            prices[order.instrument] = _decimal(price)
+        slot = self.post(prices)
+        self.orders.trigger(order.as_argument(), slot, sender=by or self.keeper)
+        return slot
 
     def due_slot(self, order: Order, price: Number | None = None) -> int:
         """Time passes until the order is due, and its slot is reported; returns the slot."""

@@ -487,7 +487,7 @@ def widen(world: World, _: bytes) -> None:
         (age, 1, "oracle: stale price"),
         (widen, 1, "oracle: wide confidence"),
         (None, "0.0019", "market: size below minimum"),
-        (None, 0, "market: size below minimum"),
+        (None, 0, "orders: figure out of range"),
         (None, Decimal(2**92) / WAD, "orders: figure out of range"),
     ],
 )

@@ -81,7 +81,11 @@ def test_commit__stores_one_word_and_tells_the_whole_order(world: World, trader:
     now, cash = world.evm.timestamp, world.cash(trader)
     id_ = world.commit(order)
     expected = eth_abi.encode(
-        ["(bytes32,uint256,int256,uint256,bool,uint256,uint256)", "uint256", "address"],
+        [
+            "(bytes32,uint256,int256,uint256,bool,uint256,uint256,uint256,uint256,uint256,uint256)",
+            "uint256",
+            "address",
+        ],
         [order.as_argument(), CHAIN_ID, world.orders.address],
     )
     assert id_ == keccak(expected) == world.orders.order_id(order.as_argument())
@@ -92,9 +96,10 @@ def test_commit__stores_one_word_and_tells_the_whole_order(world: World, trader:
     (event,) = world.evm.events("OrderCommitted")
     assert tuple(event.args) == (
         id_, trader, BTC, WAD, 51_000 * WAD, False, 3 * WAD, 2**255,
-        1, due, due + WINDOW, True, reserved, 25 * WAD,
+        1, due, due + WINDOW, True, reserved, 25 * WAD, 0,
     )  # fmt: skip
-    assert tuple(world.orders.commitment(id_)) == (due, due + WINDOW, 1, True, reserved, 25 * WAD)
+    stored = (due, due + WINDOW, 1, True, reserved, 25 * WAD, 0)
+    assert tuple(world.orders.commitment(id_)) == stored
     assert world.assess(trader).reserved == reserved
     assert world.cash(trader) == cash - 3 * WAD  # the fee waits with the order
 
@@ -156,7 +161,7 @@ def test_commit__what_hold_refuses_leaves_nothing_behind(world: World, trader: b
             world.commit(order)
         assert state(world, replace(order, instrument=BTC)) == before
 
-    refuses("market: size below minimum", size=0)
+    refuses("orders: figure out of range", size=0)
     refuses("market: size below minimum", size=2 * 10**15 - 1)  # 100 USD is the least
     refuses("account: not enough margin", size=5 * WAD)
     refuses("order: nothing to reduce", reduce_only=True)

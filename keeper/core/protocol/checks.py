@@ -42,8 +42,12 @@ def ledger(state: State) -> None:
 
 
 def escrowed(state: State) -> int:
-    """WAD of execution fees that live orders hold."""
-    return sum(order.execution_fee for order, live in state.orders.items() if live is not None)
+    """WAD of execution fees that live orders hold: of those that wait, for their trigger too."""
+    return sum(
+        order.execution_fee * (2 if live.waits else 1)
+        for order, live in state.orders.items()
+        if live is not None
+    )
 
 
 def sums(state: State) -> None:

@@ -94,6 +94,11 @@ class Protocol:
 
     # Orders
     commit = _act(orders.commit)
+    commit_many = _act(orders.commit_many)
+    relay_signed = _act(orders.relay_signed)
+    cancel_nonces = _act(orders.cancel_nonces)
+    set_delegate = _act(orders.set_delegate)
+    trigger = _act(orders.trigger)
     cancel = _act(orders.cancel)
     execute = _act(orders.execute)
     execute_many = _act(orders.execute_many)

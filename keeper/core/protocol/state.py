@@ -86,13 +86,17 @@ class Order:
     size: int  # WAD units, > 0 buys
     acceptable: int  # WAD, worst average price; 0 any
     reduce_only: bool
-    execution_fee: int  # WAD, to whoever executes it
-    salt: int  # tells equal orders apart
+    execution_fee: int  # WAD, to whoever executes it, and as much to whoever triggers it
+    salt: int  # tells equal orders apart; of a signed one its nonce
+    kind: int = 0  # 0 market, 1 limit, 2 stop, 3 take-profit
+    trigger: int = 0  # WAD, index price that it waits for; 0 for a market order
+    expiry: int = 0  # unix seconds, the last moment of a trigger; 0 none
+    bracket: int = 0  # number of the bracket that it belongs to; 0 none
 
 
 @dataclass(frozen=True, slots=True)
 class Commitment:
-    """What is stored of a live order."""
+    """What is stored of a live order; one that waits for its trigger has only `placed`."""
 
     due: int  # unix seconds: the first slot at or after it fills the order
     deadline: int  # unix seconds, last block time of a fill
@@ -100,6 +104,40 @@ class Commitment:
     opening: bool  # more than a reduction when it was committed: a halt ends it free
     reserved: int  # WAD
     lapse: int  # WAD, the charge of an order that ends unfilled
+    placed: int = 0  # unix seconds, since when it waits for its trigger
+
+    @property
+    def waits(self) -> bool:
+        return self.due == 0
+
+
+class Stage(IntEnum):
+    """How far a bracket has come."""
+
+    NONE = 0
+    ENTERED = 1  # its entry has filled: its exits may be triggered
+    LEFT = 2  # an exit was triggered: the others are nothing any more
+
+
+@dataclass(frozen=True, slots=True)
+class Mandate:
+    """What an owner lets a delegate do (SPEC 6.10)."""
+
+    expiry: int = 0  # unix seconds, its last moment; 0: there is none
+    instruments: int = 0  # bit i: instrument i may be traded
+    every_bucket: bool = False
+    bucket: int = 0  # the one that it is for, unless for every
+    daily_usd: int = 0  # whole USD of notional a UTC day
+    daily_fees_usd: int = 0  # whole USD of execution and relay fees a UTC day
+
+
+@dataclass(frozen=True, slots=True)
+class MandateUse:
+    """What a delegate has used of a day."""
+
+    day: int = 0  # days since the epoch
+    notional: int = 0  # WAD
+    fees: int = 0  # WAD
 
 
 _AFTER = {int(Status.HALTED): Status.OPEN, int(Status.DELISTING): Status.DUE}  # by itself
@@ -236,6 +274,10 @@ class State:
         self.memories: Table[AccountId, Memory | None] = self._table(None)
 
         self.orders: Table[Order, Commitment | None] = self._table(None)
+        self.brackets: Table[tuple[AccountId, int], Stage] = self._table(Stage.NONE)
+        self.nonces: Table[tuple[Address, int], int] = self._table(0)  # (signer, place): bits
+        self.mandates: Table[tuple[Address, Address], Mandate] = self._table(Mandate())
+        self.mandates_used: Table[tuple[Address, Address], MandateUse] = self._table(MandateUse())
 
         self.collateral: Table[tuple[AccountId, int], int] = self._table(0)
         self.collateral_total: Table[int, int] = self._table(0)
