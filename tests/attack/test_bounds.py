@@ -173,12 +173,22 @@ SETTERS: dict[str, Setter] = {
         lambda world: (2 * PPM, 20_000, 28_800),
         {
             "pool_factor_ppm": (PPM, 10 * PPM),
-            "pool_slice_ppm": (0, 500_000),
+            "pool_low_ppm": (0, PPM),
             "forced_window": (600, 1_000_000),
         },
     ),
-    "Markets.set_insurance_cap": Setter(
+    "Losses.set_insurance_cap": Setter(
         lambda world: (BTC, WAD), {"instrument": NUMBER, "cap_wad": (0, 10**27)}
+    ),
+    "Losses.set_terms": Setter(
+        lambda world: ((20_000, 30_000, 50_000, DAY, 1_000 * WAD),),
+        {
+            "limits.instrument_ppm": (0, 30_000),  # the underlying's
+            "limits.underlying_ppm": (20_000, 50_000),  # from the instrument's to the total
+            "limits.total_ppm": (30_000, 500_000),
+            "limits.window_seconds": (3_600, 30 * DAY),
+            "limits.floor_wad": (0, 10**27),
+        },
     ),
     "Debts.set_ceilings": Setter(
         lambda world: (1_000 * WAD, 1_000), {"cap_wad": (0, 10**27), "share_ppm": (0, 500_000)}

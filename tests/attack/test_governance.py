@@ -84,6 +84,10 @@ def test_g04_no_call_goes_where_a_caller_says() -> None:
         for target, call in re.findall(
             r"raw_call\(\s*([\w.]+),(.*?)\n {4,8}\)", source.read_text(), re.S
         ):
+            if (source.name, target) == ("signatures.vy", "signer"):  # a wallet's own word
+                assert "is_static_call=True" in call
+                assert "isValidSignature" in call
+                continue
             assert target == "self" or target.split(".")[0].isupper(), (source.name, target)
             assert "method_id" in call, (source.name, target)
 
