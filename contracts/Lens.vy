@@ -35,6 +35,7 @@ PPM: constant(int256) = 10**6
 MAX_POSITIONS: constant(uint256) = 16
 MAX_TOKENS: constant(uint256) = 8
 
+MODE_ISOLATED: constant(uint256) = 1
 LEVEL_ANY: constant(uint256) = 0
 STOP: constant(uint256) = 2                # a kind of order
 LEVEL_FRESH: constant(uint256) = 2
@@ -126,6 +127,27 @@ struct LiquidationPreview:
     fee: uint256                  # WAD
     penalty: uint256              # WAD
     reward: uint256               # WAD, the liquidator's part of the penalty
+
+
+struct Trade:
+    instrument: uint256
+    size: int256        # WAD, > 0 bought
+
+
+struct SpotShock:
+    feed: uint256
+    change_ppm: int256  # of the stored price, above -1,000,000
+
+
+struct Simulation:
+    equity: int256          # WAD
+    maintenance: uint256    # WAD
+    plain_initial: uint256  # WAD, of the account alone
+    initial: uint256        # WAD, for new risk, but for crowding
+    call_line: uint256      # WAD, equity below which it may be called
+    health_ppm: int256      # as in a report
+    cost: int256            # WAD, what the trades paid, signed: their notional with premium
+    fee: int256             # WAD, trading and gap fees of the trades
 
 
 # What of an account does not move with a price
@@ -352,6 +374,64 @@ def _is_late(order: IOrders.Order, size: int256, feed: uint256) -> bool:
 
 @external
 @view
+def simulate(
+    account: bytes32,
+    trades: DynArray[Trade, MAX_POSITIONS],
+    spot_shocks: DynArray[SpotShock, MAX_POSITIONS],
+) -> Simulation:
+    """
+    @notice What an account would be worth and have to hold, had it traded at the stored prices
+            (premium and fees included, one trade after the other) and prices then moved.
+    @param spot_shocks of feeds, at most one each: they price positions and collateral alike
+    @dev Says nothing of whether an order would be accepted: `preview_order` does.
+    @custom:reverts lens: shock too large; lens: feed twice; risk: isolated holds one;
+                    instruments: unknown instrument; oracle: no price
+    """
+    s: Simulation = empty(Simulation)
+    h: Holdings = self._holdings(account)
+    for i: uint256 in range(len(trades), bound=MAX_POSITIONS):
+        before: int256 = 0  # of the same instrument, by trades that come first
+        for j: uint256 in range(i, bound=MAX_POSITIONS):
+            if trades[j].instrument == trades[i].instrument:
+                before += trades[j].size
+        cost: int256 = 0
+        fee: int256 = 0
+        h, cost, fee = self._traded(h, trades[i].instrument, trades[i].size, before)
+        s.cost += cost
+        s.fee += fee
+    assert h.mode != MODE_ISOLATED or len(h.book) < 2, "risk: isolated holds one"
+
+    s.equity = h.cash
+    if h.collateral != 0:
+        unmoved: uint256 = staticcall VAULT.value_at(account, h.collateral, 0, 0)
+        s.equity += convert(unmoved, int256)
+        for shock: SpotShock in spot_shocks:  # a token has one feed: what each moves adds up
+            moved: uint256 = staticcall VAULT.value_at(
+                account, h.collateral, shock.feed, self._shocked(shock)
+            )
+            s.equity += convert(moved, int256) - convert(unmoved, int256)
+
+    feeds: DynArray[uint256, MAX_POSITIONS] = []
+    for shock: SpotShock in spot_shocks:
+        assert self._place_of(shock.feed, feeds) == len(feeds), "lens: feed twice"
+        feeds.append(shock.feed)
+    s = self._required(s, h, feeds, len(feeds), 0)
+    for i: uint256 in range(len(feeds), bound=MAX_POSITIONS):
+        s = self._required(s, h, feeds, i, self._shocked(spot_shocks[i]))
+    if len(h.book) == 0 and h.cash < 0:
+        s.maintenance, s.plain_initial = staticcall IRiskEngine(h.engine).debt_requirement(
+            convert(-h.cash, uint256)
+        )
+        s.initial = s.plain_initial
+    s.call_line = staticcall LIQUIDATOR.call_line(s.maintenance, s.plain_initial)
+    s.health_ppm = max_value(int256)
+    if s.maintenance != 0:
+        s.health_ppm = wad_math._floor_div(s.equity * PPM, convert(s.maintenance, int256))
+    return s
+
+
+@external
+@view
 def preview_withdraw(account: bytes32) -> uint256:
     """
     @notice The most that `withdraw` would send now.
@@ -416,6 +496,112 @@ def preview_liquidation(account: bytes32, instrument: uint256) -> LiquidationPre
     l.penalty = convert(penalty, uint256)
     l.reward = convert(reward, uint256)
     return l
+
+
+# ---------------------------------------------------------------- simulations
+
+
+@internal
+@view
+def _traded(
+    h_before: Holdings, instrument: uint256, delta: int256, traded: int256
+) -> (Holdings, int256, int256):
+    """
+    @notice Holdings after a trade at the stored price, as Markets would roll the position.
+    @param traded WAD, by the same account before it: it has moved the premium
+    @return (holdings after, cost, fee), WAD
+    """
+    h: Holdings = h_before
+    q: IRiskEngine.Quote = staticcall IRiskEngine(h.engine).quote(instrument, LEVEL_ANY, 0, 0)
+    m: market_words.Market = self._market(instrument)
+    net: int256 = m.long_interest - m.short_interest + traded
+    index: int256 = convert(q.index, int256)
+    if delta == 0:
+        return h, 0, 0
+    place: uint256 = len(h.book)
+    for i: uint256 in range(len(h.book), bound=MAX_POSITIONS):
+        if h.book[i].instrument == instrument:
+            place = i
+    if place == len(h.book):
+        h.book.append(empty(IRiskEngine.Position))
+        h.book[place].instrument = instrument
+    p: IRiskEngine.Position = h.book[place]
+    cost: int256 = wad_math._ceil_div(convert(q.fair, int256) * delta, WAD) + fills._premium_cost(
+        index, convert(terms._depth(q.fill), int256), delta, net - self._residual(m)
+    )
+    fee: int256 = fills._trading_fee(delta, net, index, q.fill) + (
+        fills._gap_fee(p.size, delta, index, q.fill)
+    )
+    if p.size != 0:
+        h.cash -= self._owed(p)
+    closed: int256 = 0
+    if p.size * delta < 0:
+        closed = min(abs(delta), abs(p.size))
+        closing_cost: int256 = wad_math._ceil_div(cost * closed, abs(delta))
+        stays: int256 = wad_math._floor_div(p.notional * (abs(p.size) - closed), abs(p.size))
+        h.cash += stays - p.notional - closing_cost
+        p.notional = stays + cost - closing_cost
+    else:
+        p.notional += cost
+    h.cash -= fee
+    p.size += delta
+    long_index: int256 = 0
+    short_index: int256 = 0
+    long_index, short_index = staticcall MARKETS.indices(instrument)
+    p.settled = short_index
+    if p.size > 0:
+        p.settled = long_index
+    last: IRiskEngine.Position = h.book[len(h.book) - 1]
+    h.book[place] = p
+    if p.size == 0:
+        h.book[place] = last
+        h.book.pop()
+    return h, cost, fee
+
+
+@internal
+@view
+def _required(
+    s_before: Simulation,
+    h: Holdings,
+    feeds: DynArray[uint256, MAX_POSITIONS],
+    place: uint256,
+    price: uint256,
+) -> Simulation:
+    """
+    @notice Add what positions of one feed ask and gain at another price of it; or, past the last,
+            those of no feed named at theirs. Isolated and cross margin add up by underlying, so
+            feeds have nothing in common.
+    """
+    book: DynArray[IRiskEngine.Position, MAX_POSITIONS] = []
+    for p: IRiskEngine.Position in h.book:
+        feed: uint256 = terms._feed((staticcall INSTRUMENTS.risk_terms(p.instrument))[1])
+        if self._place_of(feed, feeds) == place:
+            book.append(p)
+    s: Simulation = s_before
+    if len(book) != 0:
+        feed: uint256 = 0
+        if place != len(feeds):
+            feed = feeds[place]
+        r: IRiskEngine.Requirement = staticcall IRiskEngine(h.engine).requirement(
+            h.mode, book, LEVEL_ANY, feed, price
+        )
+        s.equity += r.upnl - r.owed
+        s.maintenance += r.maintenance
+        s.plain_initial += r.plain_initial
+        s.initial += r.initial
+    return s
+
+
+@internal
+@view
+def _shocked(shock: SpotShock) -> uint256:
+    """
+    @return WAD, up
+    """
+    assert shock.change_ppm > -PPM and shock.change_ppm <= 1_000 * PPM, "lens: shock too large"
+    stored: int256 = convert((staticcall ORACLE_HUB.state(shock.feed)).price_wad, int256)
+    return convert(wad_math._ceil_div(stored * (PPM + shock.change_ppm), PPM), uint256)
 
 
 # ---------------------------------------------------------------- liquidation prices
