@@ -15,11 +15,13 @@ from keeper.core.index import Index, RolledTooFar
 from keeper.core.types import FeedId
 from keeper.edges import parameters
 from keeper.edges.chain import Header, RpcError, Unreachable
+from keeper.edges.store import Fenced
 from keeper.edges.telemetry import logger
 from keeper.wiring import Keeper, open_index
 
 BACK_OFF = (0.1, 5.0)  # seconds: first and longest pause after an unreachable endpoint
 AUDIT_REST = 19  # times as long as an audit took: it gets at most a twentieth of the time
+RENEWED = 0.2  # of the lease's time: how old it gets before it is renewed
 PROGRESS_SECONDS = 1.0  # between two notes of how far it is
 
 
@@ -50,6 +52,8 @@ class App:
         self._slots: dict[FeedId, int] = {}
         self._seen: dict[FeedId, float] = {}  # monotonic: when a feed's newest price was seen
         self._recovered = False
+        self._led = float("-inf")  # monotonic: when the lease was last renewed
+        self._led_at = -1  # the block that was said with it
         self._audit_at = float("-inf")
         self._noted_at = float("-inf")
         self._saved_at = keeper.index.checkpoint.number if keeper.index.checkpoint else 0
@@ -77,17 +81,24 @@ class App:
             except RolledTooFar as error:
                 logger().warning("folding anew", why=str(error))
                 self._refold()
+            except Fenced:
+                self._stand_by()
         self._save()
         self._note()
+        if keeper.lease is not None:
+            keeper.store.release(keeper.lease.name, keeper.lease.holder)
         logger().info("stopped", block=self.progress.indexed)
 
     def turn(self) -> tuple[Header, bool]:
         """One turn: (head, whether to go on at once)."""
         keeper = self._keeper
-        if not self._recovered:
-            self._recover()
         head = self._head()
         moved = self._follow(head)
+        if not self._leads(head):
+            self._note_often(head)
+            return head, moved
+        if not self._recovered:
+            self._recover(head)
         ended = keeper.submitter.watch()
         self._observe(head)
         sent = 0
@@ -139,12 +150,42 @@ class App:
             keeper.chain, keeper.views, keeper.addresses, keeper.store.snapshots(), head
         )
 
-    def _recover(self) -> None:
-        """Take up what an earlier run left, before anything new is decided."""
+    def _recover(self, head: Header) -> None:
+        """Take up what an earlier run, or who led before, left; before anything new is decided."""
+        if self._keeper.reporter is not None:
+            self._keeper.reporter.recall(head.timestamp)
         open_transactions = self._keeper.submitter.recover()
         if open_transactions:
             logger().info("recovering", transactions=open_transactions)
         self._recovered = True
+
+    # several keepers on one database: one leads, the others follow the chain and wait
+
+    def _leads(self, head: Header) -> bool:
+        """Whether this keeper may act; renews the lease, or tries to take it."""
+        keeper, now = self._keeper, self._keeper.clock.monotonic()
+        lease, seconds = keeper.lease, keeper.config.store.lease_seconds
+        if lease is None:
+            return True
+        fresh = now - self._led < seconds * RENEWED and self._led_at == head.number
+        if fresh:
+            return True
+        indexed = keeper.index.checkpoint.number if keeper.index.checkpoint else 0
+        if keeper.store.lease(lease.name, lease.holder, seconds, indexed):
+            if self._led_at < 0:
+                logger().info("leading", block=head.number)
+            self._led, self._led_at = now, head.number
+            return True
+        if self._led_at >= 0:
+            self._stand_by()
+        return False
+
+    def _stand_by(self) -> None:
+        """Another keeper leads: forget what was open here, it is in the store."""
+        logger().warning("standing by: another keeper leads", block=self.progress.indexed)
+        self._led, self._led_at = float("-inf"), -1
+        self._recovered, self._acted_on = False, b""
+        self._keeper.submitter.let_go()
 
     # prices
 
@@ -222,4 +263,6 @@ class App:
 
     def _note(self) -> None:
         self._noted_at = self._keeper.clock.monotonic()
+        if self._keeper.lease is not None and self._led_at < 0:
+            return  # who leads tells
         self._keeper.store.put("progress", json.dumps(asdict(self.progress)))

@@ -164,6 +164,9 @@ class StoreSettings(Section):
     url: str | None = _key(
         None, "PostgreSQL instead: postgresql://user@host/database; password by PGPASSFILE"
     )
+    lease_seconds: float = _key(
+        10.0, "with url: a keeper that stands so long is taken over by another on it", ge=1
+    )
     snapshot_blocks: int = _key(100, "index saved every so many blocks", ge=1)
 
     @field_validator("url")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -26,11 +27,18 @@ from keeper.edges.telemetry import Metrics, logger
 from keeper.rounds import Rounds
 
 NOBODY = bytes(20)
-REMEMBERED = 7200  # seconds of reports taken up from the store
 
 
 class WrongChain(Exception):
     """The endpoint is of another chain; the text says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """What this keeper competes for, and as whom."""
+
+    name: str
+    holder: str
 
 
 @dataclass(slots=True)
@@ -51,6 +59,7 @@ class Keeper:
     auditor: Auditor
     reporter: Reporter | None
     source: Source
+    lease: Lease | None  # shared with the other keepers of this database; None: it is alone
 
     def close(self) -> None:
         self.store.close()
@@ -115,6 +124,10 @@ def build(config: Config, clock: Clock, metrics: Metrics) -> Keeper:
     """
     book, chain, head = connect(config)
     store = Store(config.store.where)
+    lease = None
+    if config.store.url is not None and not config.dry_run:
+        lease = Lease(f"{book.chain_id}:{book.address('Clearinghouse').hex()}", uuid.uuid4().hex)
+        store.fence(lease.name)
     views = Views(chain, book)
     index = open_index(chain, views, book, store.snapshots(), head)
     settlement = parameters.settlement_token(views, head)
@@ -144,6 +157,7 @@ def build(config: Config, clock: Clock, metrics: Metrics) -> Keeper:
         auditor=Auditor(book, views, metrics, settlement),
         reporter=reporter,
         source=_source(config, book, store, index, head),
+        lease=lease,
     )
 
 
@@ -167,7 +181,7 @@ def _reporter(
         reports.domain_separator(config.chain.chain_id, hub),
         config.prices.confidence_ppm,
     )
-    reporter.recall(head.timestamp - REMEMBERED)
+    reporter.recall(head.timestamp)
     return reporter
 
 

@@ -13,7 +13,7 @@ from alembic.config import Config as Migrations
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Engine, Table, create_engine, event, inspect, text
+from sqlalchemy import Double, Engine, Table, create_engine, event, func, inspect, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
@@ -21,6 +21,9 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 SCRIPTS = Path(__file__).resolve().parents[1] / "migrations"
 MIGRATING = 0xBA11A57  # key of PostgreSQL's advisory lock
 BUSY_MS = 5_000  # how long SQLite waits for another process
+
+# of PostgreSQL: what a keeper that froze in the middle of a transaction holds is let go
+_SESSION = "-c idle_in_transaction_session_timeout=5000 -c lock_timeout=10000"
 
 Where = Path | str  # of a SQLite file, or a URL of PostgreSQL
 
@@ -53,12 +56,20 @@ def insert(engine: Engine, table: Table) -> Any:
     return dialect.insert(table)
 
 
+def now(engine: Engine) -> Any:
+    """The database's clock as an expression, unix seconds: the one that all its keepers share."""
+    if engine.dialect.name == "sqlite":
+        return (func.julianday("now") - 2_440_587.5) * 86_400
+    return func.extract("epoch", func.clock_timestamp()).cast(Double)
+
+
 def open_engine(where: Where) -> Engine:
     """Connect, and bring the schema up to date. Raises StoreError."""
     if isinstance(where, Path):
         where.parent.mkdir(parents=True, exist_ok=True)
     try:
-        engine = create_engine(url_of(where))
+        options = {} if isinstance(where, Path) else {"options": _SESSION, "connect_timeout": 10}
+        engine = create_engine(url_of(where), connect_args=options)
     except (ImportError, NoSuchModuleError):
         raise StoreError(
             "PostgreSQL needs its driver: pip install 'ballast-keeper[postgres]'"

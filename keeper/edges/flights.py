@@ -87,6 +87,7 @@ class Flights:
     def recover(self) -> int:
         """Take up what the store holds open, and hand its bytes over once more; how many."""
         self._store.release_planned()
+        self._open.clear()
         for row in self._store.live_transactions(self.sender):
             fee = Fee(int(row.max_fee), int(row.priority_fee))
             draft = Draft(row.intent_id, row.kind, row.subject, row.to, row.data, row.gas)
@@ -97,6 +98,10 @@ class Flights:
             self._broadcast(flight)
         self._take_nonce()
         return len(self._open)
+
+    def let_go(self) -> None:
+        """Leave what is open to whoever leads now: the store has it."""
+        self._open.clear()
 
     def pending(self, kind: str, piece: str) -> bool:
         """Whether an open transaction of this kind has `piece` among its subject."""

@@ -20,6 +20,8 @@ from keeper.edges.signer import Signer
 from keeper.edges.store import Store
 from keeper.edges.telemetry import logger
 
+REMEMBERED = 7200  # seconds of reports taken up from the store
+
 
 @dataclass(frozen=True, slots=True)
 class Said:
@@ -44,10 +46,10 @@ class Reporter:
         self._domain, self._confidence = domain, confidence_ppm
         self._said: dict[FeedId, list[Said]] = {feed: [] for feed in self._feeds.values()}
 
-    def recall(self, since: int) -> None:
-        """Take up what earlier runs have said of slots from `since` on."""
+    def recall(self, time: int) -> None:
+        """Take up what earlier runs, or other keepers, have said of slots until this time."""
         for feed in self._said:
-            rows = self._store.reports_since(feed, since)
+            rows = self._store.reports_since(feed, time - REMEMBERED)
             self._said[feed] = [
                 Said(PriceReport(feed, row.slot, row.previous, int(row.price), row.conf_ppm), None)
                 for row in rows

@@ -81,6 +81,16 @@ snapshots = Table(
     Column("hash", LargeBinary, nullable=False),
     Column("state", LargeBinary, nullable=False),
 )
+leases = Table(
+    "leases",
+    tables,
+    Column("name", String, primary_key=True),
+    Column("holder", String, nullable=False),
+    Column("token", BigInteger, nullable=False),  # rises with every change of holder
+    Column("until", Double, nullable=False),  # the database's clock, unix seconds
+    Column("head", BigInteger, nullable=False),  # newest block that the holder has worked through
+    Column("advanced_at", Double, nullable=False),  # when it came to that block
+)
 
 
 class IntentStatus(StrEnum):

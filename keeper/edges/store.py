@@ -24,6 +24,7 @@ from keeper.edges.schema import (
     TxStatus,
     decisions,
     intents,
+    leases,
     meta,
     reports,
     snapshots,
@@ -43,7 +44,11 @@ class Intended:
     fresh: bool  # False: an earlier try came to nothing
 
 
-__all__ = ["Intended", "Store", "StoreError"]
+__all__ = ["Fenced", "Intended", "Store", "StoreError"]
+
+
+class Fenced(Exception):
+    """Another keeper leads: nothing was written."""
 
 
 class Store:
@@ -53,6 +58,7 @@ class Store:
         self._name = database.name_of(where)
         self._engine = database.open_engine(where)
         self._connection = self._engine.connect()
+        self._lease: tuple[str, int] | None = None  # (name, token) that writes are fenced by
 
     def close(self) -> None:
         self._connection.close()
@@ -87,6 +93,68 @@ class Store:
         with self._transaction() as db:
             db.execute(row.on_conflict_do_update(index_elements=["key"], set_={"value": value}))
 
+    # the lease of who acts
+
+    def lease(self, name: str, holder: str, seconds: float, head: int) -> bool:
+        """Hold or take the lease on acting; True: it is held, for `seconds` from now.
+
+        `head`: newest block that the caller has worked through. A lease is taken that has run
+        out, or whose holder has stood at a lower block for as long: late is as good as dead.
+        From then on nothing is intended, signed or said here once somebody else has taken it.
+        """
+        now = database.now(self._engine)
+        with self._transaction() as db:
+            row = {"name": name, "holder": holder, "token": 1, "head": head}
+            first = self._insert(leases).values(**row, until=now + seconds, advanced_at=now)
+            db.execute(first.on_conflict_do_nothing())
+            mine = leases.c.holder == holder
+            late = (leases.c.head < head) & (leases.c.advanced_at + seconds < now)
+            free = (leases.c.until < now) | late
+            # a holder that froze inside a transaction keeps the row locked: then it is not ours
+            found = db.execute(
+                select(leases).where(leases.c.name == name, mine | free)
+                .with_for_update(skip_locked=True)
+            ).first()  # fmt: skip
+            if found is None:
+                self._lease = (name, 0) if self._lease else None
+                return False
+            token = found.token if found.holder == holder else found.token + 1
+            advanced = now if head > found.head or found.holder != holder else found.advanced_at
+            change = leases.update().where(leases.c.name == name)
+            db.execute(
+                change.values(
+                    holder=holder, token=token, until=now + seconds,
+                    head=max(head, found.head), advanced_at=advanced,
+                )
+            )  # fmt: skip
+        self._lease = (name, token)
+        return True
+
+    def fence(self, name: str) -> None:
+        """From now on write intents, transactions and reports under this lease only."""
+        self._lease = self._lease or (name, 0)
+
+    def release(self, name: str, holder: str) -> None:
+        """Give the lease back, so that another need not wait for its end."""
+        mine = (leases.c.name == name) & (leases.c.holder == holder)
+        with self._transaction() as db:
+            db.execute(leases.update().where(mine).values(until=0))
+
+    @contextmanager
+    def _fenced(self) -> Iterator[Connection]:
+        """A transaction that is none unless the lease is held. Raises Fenced."""
+        with self._transaction() as db:
+            if self._lease is not None:
+                name, token = self._lease
+                held = select(leases.c.name).where(
+                    leases.c.name == name,
+                    leases.c.token == token,
+                    leases.c.until >= database.now(self._engine),
+                )
+                if db.execute(held.with_for_update()).first() is None:
+                    raise Fenced(name)
+            yield db
+
     # intents and their transactions
 
     def intend(
@@ -106,7 +174,7 @@ class Store:
             "reason": "",
             "block": block,
         }
-        with self._transaction() as db:
+        with self._fenced() as db:
             add = self._insert(intents).values(row).on_conflict_do_nothing()
             added = db.execute(add.returning(intents.c.id)).scalar()
             if added is not None:
@@ -134,12 +202,12 @@ class Store:
     def release_planned(self) -> None:
         """Let go of intents that an earlier run wrote and never signed: nothing was sent."""
         change = intents.update().where(intents.c.status == IntentStatus.PLANNED)
-        with self._transaction() as db:
+        with self._fenced() as db:
             db.execute(change.values(status=IntentStatus.DROPPED, reason="never signed"))
 
     def add_transaction(self, **row: Any) -> None:
         """Store a signed transaction, before it is sent; its intent counts as sent from here."""
-        with self._transaction() as db:
+        with self._fenced() as db:
             added = self._insert(transactions).values(status=TxStatus.SIGNED, **row)
             # the same bytes may come again after they were dropped
             db.execute(
@@ -192,7 +260,7 @@ class Store:
 
     def add_reports(self, rows: list[dict[str, Any]]) -> None:
         """Remember what was signed: a slot once signed is never signed differently."""
-        with self._transaction() as db:
+        with self._fenced() as db:
             db.execute(reports.insert(), rows)
 
     def reports_since(self, feed: int, slot: int) -> list[Row[Any]]:

@@ -50,6 +50,11 @@ class Submitter:
         """Take up what an earlier run left open. Raises Unreachable."""
         return self._flights.recover() if self._flights is not None else 0
 
+    def let_go(self) -> None:
+        """Another keeper leads: what is open is its own now."""
+        if self._flights is not None:
+            self._flights.let_go()
+
     def watch(self) -> list[Ended]:
         """What was mined since the last look. Raises Unreachable."""
         if self._flights is None:

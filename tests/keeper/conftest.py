@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from keeper.config import GasSettings, KeySettings
+from keeper.config import GasSettings
 from keeper.edges import database
-from keeper.edges import signer as signing
 from keeper.edges.chain import Chain
 from keeper.edges.clock import Clock
 from keeper.edges.flights import Flights
@@ -19,6 +18,8 @@ from keeper.edges.store import Store
 from keeper.edges.submitter import Submitter
 from keeper.edges.telemetry import Metrics
 from scripts import nodes
+from tests.keeper.beside import Process, Start
+from tests.keeper.keys import key_at
 from tests.support import postgres
 
 
@@ -41,12 +42,6 @@ _taken = iter(range(20, 60))
 def key() -> Signer:
     """A funded account that no other test of this worker uses."""
     return key_at(next(_taken))
-
-
-def key_at(index: int) -> Signer:
-    found = signing.sender(KeySettings(dev_mnemonic=nodes.MNEMONIC, dev_index=index))
-    assert found is not None
-    return found
 
 
 @pytest.fixture
@@ -123,3 +118,17 @@ class Bench:
 @pytest.fixture
 def bench(chain: Chain, store: Store, key: Signer) -> Bench:
     return Bench(chain, store, key)
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts keepers; whatever still runs when the test is over, however it went, is ended."""
+    started: list[Process] = []
+
+    def begin(file: Path, *options: str, name: str = "keeper") -> Process:
+        started.append(Process(file, *options, name=name))
+        return started[-1]
+
+    yield begin
+    for process in started:
+        process.leave_nothing()

@@ -18,8 +18,8 @@ from keeper.edges.chain import hex_of
 from keeper.edges.signer import Signer
 from scripts import nodes, roles
 from tests.keeper import proxy
-from tests.keeper.conftest import key_at
 from tests.keeper.devnet import BTC, ETH, SOL, Devnet
+from tests.keeper.keys import key_at
 from tests.keeper.operator import Runner, Story, settings
 
 KEEPER: Signer = key_at(roles.KEEPER)

@@ -22,7 +22,8 @@ from keeper.edges.store import Store
 from keeper.edges.submitter import Submitter
 from scripts import build, nodes
 from tests.keeper import proxy
-from tests.keeper.conftest import Bench, SteppedClock, key_at
+from tests.keeper.conftest import Bench, SteppedClock
+from tests.keeper.keys import key_at
 from tests.support import abi as coding
 
 MINT = coding.selector("mint", [{"type": "address"}, {"type": "uint256"}])
@@ -260,7 +261,7 @@ from keeper.edges.submitter import Submitter
 from keeper.edges.telemetry import Metrics
 from keeper.edges.clock import Clock
 from keeper.edges.acts import Act
-from tests.keeper.conftest import key_at
+from tests.keeper.keys import key_at
 
 url, path, index, point, to, data = sys.argv[1:]
 def die(*args, **kwargs): os.kill(os.getpid(), signal.SIGKILL)

@@ -18,7 +18,7 @@ from keeper.core.types import Address, FeedId
 from keeper.edges.prices import CsvSource, GeneratorSource, Observation, PriceError, PushSource
 from keeper.edges.reporter import Reporter
 from keeper.edges.store import Store
-from tests.keeper.conftest import key_at
+from tests.keeper.keys import key_at
 
 ASSETS = ["BTC", "ETH"]
 

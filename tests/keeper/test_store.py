@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from sqlalchemy.exc import OperationalError
 from keeper.edges import database
 from keeper.edges.database import Where
 from keeper.edges.schema import IntentStatus, TxStatus, tables
-from keeper.edges.store import MAX_FAILURES, SNAPSHOTS_KEPT, Intended, Store, StoreError
+from keeper.edges.store import MAX_FAILURES, SNAPSHOTS_KEPT, Fenced, Intended, Store, StoreError
 from tests.support import postgres
 
 INTENT: dict[str, Any] = {"kind": "liquidate", "subject": "a", "payload": {}, "block": 7}
@@ -198,3 +199,98 @@ def test_store__server_ends_while_it_is_open__says_so_and_goes_on_when_opened_ag
     again = Store(url)
     assert again.get("a") == "kept"
     again.close()
+
+
+# the lease
+
+
+def two(where: Where) -> tuple[Store, Store]:
+    return Store(where), Store(where)
+
+
+def transaction(intent: int, number: int) -> dict[str, Any]:
+    """Of a sender that both keepers have."""
+    return {
+        "intent_id": intent, "sender": b"s", "nonce": number, "hash": bytes([number]) * 32,
+        "raw": b"", "to": b"", "data": b"", "gas": 1, "max_fee": "1", "priority_fee": "1",
+        "signed_at": 0.0, "latency_ms": None,
+    }  # fmt: skip
+
+
+def test_lease__one_holds_it_until_it_runs_out(where: Where) -> None:
+    first, second = two(where)
+    assert first.lease("l", "first", 0.4, head=1)
+    assert not second.lease("l", "second", 0.4, head=1)
+    assert first.lease("l", "first", 0.4, head=1)
+    time.sleep(0.5)
+    assert second.lease("l", "second", 60, head=1)
+    assert not first.lease("l", "first", 60, head=1)
+    first.close()
+    second.close()
+
+
+def test_lease__holder_that_is_late_loses_it_although_it_renews(where: Where) -> None:
+    first, second = two(where)
+    assert first.lease("l", "first", 0.4, head=5)
+    assert not second.lease("l", "second", 0.4, head=6)
+    until = time.monotonic() + 0.6
+    while time.monotonic() < until:
+        first.lease("l", "first", 0.4, head=5)
+        time.sleep(0.05)
+    assert not second.lease("l", "second", 0.4, head=5), "who is not ahead does not take it"
+    assert second.lease("l", "second", 0.4, head=6)
+    first.close()
+    second.close()
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["not asked again", "asked again"])
+def test_lease__taken_by_another__nothing_is_intended_signed_or_said(
+    where: Where, again: bool
+) -> None:
+    """The old holder froze after it had decided, and goes on as if nothing had happened."""
+    first, second = two(where)
+    assert first.lease("l", "first", 0.3, head=1)
+    intent = first.intend("k", **INTENT)
+    assert intent is not None
+    first.add_transaction(**transaction(intent.id, 1))
+    time.sleep(0.4)
+    assert second.lease("l", "second", 60, head=1)
+    if again:
+        assert not first.lease("l", "first", 0.3, head=1)
+    with pytest.raises(Fenced):
+        first.add_transaction(**transaction(intent.id, 2))
+    with pytest.raises(Fenced):
+        first.intend("other", **INTENT)
+    with pytest.raises(Fenced):
+        first.add_reports([{"feed": 1, "slot": 60, "previous": 0, "price": "5", "conf_ppm": 1}])
+    assert [row.nonce for row in second.live_transactions(b"s")] == [1]
+    assert second.counts() == {"liquidate": {"sent": 1}}
+    second.add_transaction(**transaction(intent.id, 2))
+    first.close()
+    second.close()
+
+
+def test_fence__before_the_lease_is_held__nothing_is_written(where: Where) -> None:
+    store = Store(where)
+    store.fence("l")
+    with pytest.raises(Fenced):
+        store.intend("k", **INTENT)
+    assert store.lease("l", "me", 60, head=1)
+    assert store.intend("k", **INTENT) is not None
+    store.close()
+
+
+def test_lease__holder_frozen_inside_a_transaction__does_not_stand_in_the_way(
+    postgresql: postgres.Server,
+) -> None:
+    first, second = two(postgresql.database())
+    assert first.lease("l", "first", 0.3, head=1)
+    time.sleep(0.4)
+    with first._transaction() as db:
+        db.execute(text("SELECT * FROM leases FOR UPDATE"))
+        started = time.monotonic()
+        assert not second.lease("l", "second", 0.3, head=1)
+        assert time.monotonic() - started < 5
+    assert second.lease("l", "second", 0.3, head=1)
+    first.close()
+    second.close()
