@@ -19,7 +19,7 @@ WALK_ACTS_DEEP := 2000000
 
 export NODE
 
-.PHONY: help setup demo devnet test test-fast test-deep bench lint fmt abi lock clean distclean
+.PHONY: help setup demo devnet test test-fast test-deep bench mutants lint fmt abi lock clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ test-deep: $(SETUP) ## the stateful walk, far longer
 
 bench: $(SETUP) ## gas of every act, into build/bench.json
 	@$(RUN) -m scripts.bench $(ARGS)
+
+mutants: $(SETUP) ## change the contracts a little, see whether the tests notice (an hour; goes on)
+	@$(RUN) -m scripts.mutants $(ARGS)
 
 lint: $(SETUP) ## format, types, contract sizes, ABI and gas files
 	@echo "== ruff"
