@@ -13,7 +13,7 @@ from keeper.core.fold import Constants, Log
 from keeper.core.index import Checkpoint, Index
 from keeper.core.liquidation import Assessment
 from keeper.core.protocol import clearing, debts, liquidations
-from keeper.core.types import AccountId, InstrumentId, Level
+from keeper.core.types import AccountId, InstrumentId, Level, Refused
 from keeper.core.units import DAY, WAD
 from keeper.edges import addresses, parameters
 from keeper.edges.audit import Auditor
@@ -60,10 +60,15 @@ class WitnessIndex(Index):
         self.called: list[tuple[int, AccountId]] = []  # (unix seconds, who)
         self.deficits = 0  # WAD, whoever has paid them
         self.drift = 0  # WAD, largest difference of what a liquidation's event tells
+        # what was so before a debtor's interest was taken, as a liquidation's first step
+        self._before: tuple[int, AccountId, Assessment, bool] | None = None
 
     def apply(self, log: Log) -> None:
         self.counts[log.name] = self.counts.get(log.name, 0) + 1
         args = log.args
+        if log.name == "DebtChanged":
+            self.now, account = log.time, AccountId(args["account"])
+            self._before = (log.block, account, *self._assessed(account))
         if log.name == "PositionChanged" and args["cause"] == _CAUSE_LIQUIDATION:
             self._look(log)
         super().apply(log)
@@ -78,11 +83,22 @@ class WitnessIndex(Index):
             off = (seen.equity - args["equity"], seen.maintenance - args["maintenance"])
             self.drift = max(self.drift, *map(abs, off))
 
+    def _assessed(self, account: AccountId) -> tuple[Assessment, bool]:
+        """An account now, and whether it may be liquidated."""
+        assessed = clearing.assess(self, account, Level.ANY)
+        try:
+            return assessed, liquidations.is_liquidatable(self, account)
+        except Refused:  # no fresh price: nobody may
+            return assessed, False
+
     def _look(self, log: Log) -> None:
         """The account as it was when the Liquidator assessed it."""
         self.now = log.time
         account, instrument = AccountId(log.args["account"]), InstrumentId(log.args["instrument"])
-        assessed = clearing.assess(self, account, Level.ANY)
+        assessed, just = self._assessed(account)
+        if self._before is not None and self._before[:2] == (log.block, account):
+            assessed, just = self._before[2:]
+        self._before = None
         feed = self.listed(instrument).underlying.feed
         price = clearing.stored_prices(self, Level.ANY)(feed).price_wad
         self.seized.append(
@@ -97,7 +113,7 @@ class WitnessIndex(Index):
                 whole=log.args["size"] == 0,
                 equity=assessed.equity,
                 maintenance=assessed.maintenance,
-                just=liquidations.is_liquidatable(self, account),
+                just=just,
             )
         )
 

@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 from keeper import cli
 from keeper.config import Config
+from keeper.edges.addresses import CONTRACTS
 from scripts import nodes
 from tests.keeper.devnet import Devnet
 from tests.keeper.operator import run, settings, write
@@ -107,7 +108,7 @@ def doctor(given: Config, folder: Path) -> tuple[int, dict[str, dict[str, str]]]
 def test_doctor__all_well(net: Devnet, tmp_path: Path) -> None:
     code, found = doctor(settings(net, tmp_path), tmp_path)
     assert code == 0
-    assert found["contracts"]["found"] == "9 with code"
+    assert found["contracts"]["found"] == f"{len(CONTRACTS)} with code"
     assert found["reporters"]["found"] == "5 keys, a quorum is 3"
     assert found["price BTC"]["mark"] == "warning"  # nothing was posted yet
     assert all(one["fix"] for one in found.values() if one["mark"] != "ok")
