@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from scripts.story import keeper as keepers
 from scripts.story.keeper import Keeper, KeeperError
 
 _POLL_SECONDS = 0.02
+MINED_SECONDS = 60.0  # far more than a node takes for a transaction that it has
 NO_LIMIT = 2**256 - 1
 
 
@@ -72,7 +74,7 @@ class Stage:
         self, act: str, contract: str, function: str, arguments: Sequence[Any], sender: Any
     ) -> Any:
         """One transaction; its gas is noted under `act` where that is not empty."""
-        from brownie.exceptions import VirtualMachineError
+        from brownie.exceptions import TransactionError, VirtualMachineError
 
         target = self.contracts.get(contract) or self.tokens[contract]
         method = getattr(target, function)
@@ -85,8 +87,25 @@ class Stage:
             raise StoryError(
                 f"{contract}.{function} by {sender.address}: {error.revert_msg}"
             ) from None
+        except TransactionError as error:
+            receipt = self._mined(str(error))
         if act:
             self.gas.note(act, receipt.gas_used)
+        return receipt
+
+    def _mined(self, error: str) -> Any:
+        """A transaction that Brownie calls dropped: it looked for it in the pool and among the
+        mined while the node was moving it from one to the other."""
+        import brownie
+        from brownie.network.transaction import TransactionReceipt
+
+        found = re.search("0x[0-9a-f]{64}", error)
+        if found is None:
+            raise StoryError(error)
+        brownie.web3.eth.wait_for_transaction_receipt(found[0], timeout=MINED_SECONDS)
+        receipt = TransactionReceipt(found[0], silent=True)
+        if receipt.status != 1:
+            raise StoryError(f"{found[0]}: {receipt.revert_msg}")
         return receipt
 
     def mint(self, symbol: str, holder: Any, amount: int, spenders: Sequence[str]) -> None:
