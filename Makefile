@@ -56,6 +56,8 @@ lint: $(SETUP) ## format, types, contract sizes, ABI and gas files
 	@.venv/bin/mypy
 	@echo "== contract sizes"
 	@$(RUN) -m scripts.report_size
+	@echo "== rules of a Vyper reviewer"
+	@$(RUN) -m scripts.vyper_rules
 	@echo "== ABI files"
 	@$(RUN) -m scripts.abi --check
 	@if [[ -f scripts/gas_check.py ]]; then echo "== gas file"; $(RUN) -m scripts.gas_check; fi
