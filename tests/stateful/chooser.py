@@ -11,6 +11,7 @@ from typing import Any
 from keeper.core.accounts import mode_of
 from keeper.core.protocol import oracle, orders
 from keeper.core.protocol.liquidity import VIRTUAL
+from keeper.core.protocol.markets import SHORTS_LOST
 from keeper.core.protocol.state import Mandate, Order, Side
 from keeper.core.quotes import Report
 from keeper.core.types import (
@@ -844,6 +845,10 @@ class Chooser:
     def _settling(self, one: InstrumentId) -> Act:
         rng = self.rng
         holders = [each for each in self.scene.accounts if self.state.positions[each, one].size]
+        stopped = self.state.markets[one].stopped
+        if stopped and rng.random() < 0.5:  # winners ask before those have paid who lost
+            sign = 1 if stopped == SHORTS_LOST else -1
+            holders = [each for each in holders if self.state.positions[each, one].size * sign > 0]
         some = rng.sample(holders, min(len(holders), rng.randint(1, 3)))
         if rng.random() < 0.2:
             some.append(self._account())

@@ -1,4 +1,6 @@
-"""Endings that a long walk must have met: every act done, and refused for every reason in reach.
+"""Endings that a deep walk must have met: every act done, and refused for every reason in reach.
+
+The first of each act is how it is done, which a walk of any length for a count must have met.
 
 Not in reach with four instruments and prices on a grid of a second: a book of 17, a slot off the
 grid. They have tests of their own.
@@ -289,6 +291,15 @@ EXPECTED: dict[str, tuple[str, ...]] = {
         "vault: token not listed",
     ),
 }
+
+
+def undone(tally: Mapping[tuple[str, str], int]) -> list[str]:
+    """Acts that were never done in a tally."""
+    return [
+        f"{name}: {labels[0]}"
+        for name, labels in EXPECTED.items()
+        if not tally.get((name, labels[0]))
+    ]
 
 
 def missing(tally: Mapping[tuple[str, str], int]) -> list[str]:
