@@ -8,11 +8,16 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.stateful.coverage import Coverage
 
 if TYPE_CHECKING:
     from tests.support.world import World
+
+# how fast an example runs says something about the machine, nothing about the law that it tries
+settings.register_profile("ballast", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ballast")
 
 
 def pytest_configure(config: pytest.Config) -> None:

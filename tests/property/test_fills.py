@@ -11,7 +11,7 @@ from keeper.core.terms import Terms
 from keeper.core.units import MICRO, WAD, mul_floor
 from tests.property.strategies import plain_terms, prices, sizes, terms
 
-MANY = settings(max_examples=300, deadline=None)
+MANY = settings(max_examples=300)
 depths = st.integers(10**21, 10**28)
 
 

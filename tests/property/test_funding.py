@@ -13,7 +13,7 @@ from keeper.core.terms import Terms
 from keeper.core.units import DAY, PPM, WAD
 from tests.property.strategies import indices, magnitudes, plain_terms, prices, sizes, terms
 
-MANY = settings(max_examples=300, deadline=None)
+MANY = settings(max_examples=300)
 rates = st.integers(-(10**16), 10**16)
 moments = st.lists(st.integers(1, 10**7), min_size=1, max_size=8)
 

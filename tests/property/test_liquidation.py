@@ -14,7 +14,7 @@ from keeper.core.types import Mode, Refused
 from keeper.core.units import PPM, WAD, mul_ceil, mul_floor, ppm_ceil
 from tests.property.strategies import plain_terms, prices, terms
 
-MANY = settings(max_examples=300, deadline=None)
+MANY = settings(max_examples=300)
 ANY_SIZE = 2**255
 POLICY = Policy(call_ppm=300_000, hard_ppm=800_000, grace_isolated=0, grace_cross=3_600)
 

@@ -92,7 +92,7 @@ def test_any_order_of_liquidations_charges_everybody_the_same(seed: int) -> None
         assert off <= tolerance + 2 * shorts // WAD + (spread if one[3] or found[0][3] else 0)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.lists(st.tuples(st.booleans(), st.integers(1, 10**28)), min_size=1, max_size=16),
     st.integers(0, 10**28),
@@ -111,7 +111,7 @@ def test_a_deficit_is_attributed_without_a_rest(
         assert by_instrument.get(cause.instrument, 0) <= cause.lost + len(causes)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     terms(),
     st.integers(1, 10**27),

@@ -13,7 +13,7 @@ from keeper.core.types import InstrumentId, Mode, Refused
 from keeper.core.units import PPM, WAD
 from tests.property.strategies import plain_terms, prices, sizes, terms
 
-MANY = settings(max_examples=300, deadline=None)
+MANY = settings(max_examples=300)
 
 
 def requirement(

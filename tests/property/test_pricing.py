@@ -13,7 +13,7 @@ from keeper.core import fixed, pricing
 from keeper.core.pricing import Kind, Series, greeks, value
 from keeper.core.units import DAY, PPM, WAD, YEAR
 
-MANY = settings(max_examples=400, deadline=None)
+MANY = settings(max_examples=400)
 spots = st.integers(10**10, 10**24)  # 10^-8 to a million USD
 ratios = st.integers(1, 10**8).flatmap(lambda up: st.sampled_from((up, -up)))  # of spot and strike
 sigmas = st.integers(50_000, 4_000_000)

@@ -17,7 +17,7 @@ from keeper.core.types import Address, InstrumentId, Level, Refused, account_id
 from keeper.core.units import WAD
 from tests.property.house import ETH, KEEPER, PRICE, USD, House
 
-FEW = settings(max_examples=60, deadline=None)
+FEW = settings(max_examples=60)
 OWNER, OTHER, PROVIDER, LATER = (Address(bytes([one]) * 20) for one in (1, 2, 3, 4))
 sizes = st.integers(10**8, 40 * 10**9).map(lambda size: size * 10**9)  # 0.1 to 40 units
 sides = st.sampled_from((1, -1))

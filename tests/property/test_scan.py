@@ -11,7 +11,7 @@ from keeper.core.pricing import Kind, Series
 from keeper.core.scan import Leg, Point
 from keeper.core.units import DAY, PPM, WAD
 
-MANY = settings(max_examples=200, deadline=None)
+MANY = settings(max_examples=200)
 SPOT = 3_000 * WAD
 POINT = Point(SPOT, 150_000, (560_000, 800_000, 1_200_000))
 

@@ -25,7 +25,7 @@ from keeper.core.units import WAD
 from keeper.core.words import Layout
 from tests.property.strategies import plain_terms, terms
 
-MANY = settings(max_examples=200, deadline=None)
+MANY = settings(max_examples=200)
 books = st.lists(
     st.integers(1, 65_535).map(InstrumentId), min_size=0, max_size=16, unique=True
 ).map(tuple)

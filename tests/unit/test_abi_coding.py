@@ -48,7 +48,7 @@ def _param(kinds: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[tuple[
     return st.recursive(leaf, wider, max_leaves=5)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @pytest.mark.parametrize("kinds", [WORD, {**WORD, **VARYING}], ids=["fixed size", "any size"])
 @given(data=st.data())
 def test_coding__equals_eth_abi(kinds: dict[str, Any], data: Any) -> None:
