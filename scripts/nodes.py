@@ -35,6 +35,7 @@ CHAIN_ID = 31337
 BLOCK_GAS_LIMIT = 30_000_000
 HARDFORKS = {"ganache": ("shanghai",), "anvil": ("cancun", "shanghai")}  # the first by default
 READY_SECONDS = 60.0
+HISTORY_BLOCKS = 500  # whose states anvil keeps: as many as it has in memory anyway
 
 
 class NodeError(Exception):
@@ -156,6 +157,9 @@ def _flags(
             "accounts": accounts,
             "balance": ether,
             "mnemonic": mnemonic,
+            # older states would go to the home folder, gigabytes of them, and stay there when it
+            # is killed
+            "prune-history": HISTORY_BLOCKS,
         }
         interval = "block-time"
     if block_seconds is not None:
